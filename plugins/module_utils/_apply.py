@@ -1,0 +1,221 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Carry out a plan's steps: try every one on the API server first, then write only what differs.
+
+This module_util is **PRIVATE** and should only be used by this collection. Breaking changes can occur any time.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from ansible_collections.servicemesh.tcp.plugins.module_utils._client import ApiError
+from ansible_collections.servicemesh.tcp.plugins.module_utils._failure import finding_of
+from ansible_collections.servicemesh.tcp.plugins.module_utils._findings import finding
+from ansible_collections.servicemesh.tcp.plugins.module_utils._kinds import collection_path, describe, object_path
+from ansible_collections.servicemesh.tcp.plugins.module_utils._names import is_ours
+
+APPLY = "application/apply-patch+yaml"
+# What the API server changes by itself, and what therefore is no difference.
+BOOKKEEPING = ("managedFields", "resourceVersion", "generation", "creationTimestamp", "uid", "selfLink")
+
+
+class Requests(Protocol):
+    """What is needed of the connection."""
+
+    def find(self, path: str, **query: Any) -> dict[str, Any] | None:
+        """Read one path; nothing there is None."""
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | None = None,
+        query: Mapping[str, Any] | None = None,
+        content_type: str | None = None,
+    ) -> dict[str, Any]:
+        """Send one request."""
+
+
+@dataclass
+class Change:
+    """What one step would do: C(action) is create, change, remove or nothing."""
+
+    step: Mapping[str, Any]
+    action: str
+    before: Mapping[str, Any] | None
+    after: Mapping[str, Any] | None
+    tried: bool = True
+
+    @property
+    def name(self) -> str:
+        """How people name the object."""
+        return describe(self.step["object"])
+
+
+class Refused(Exception):
+    """The API server, or the owner of an object, does not let a plan through; nothing was written."""
+
+    def __init__(self, findings: list[dict[str, str]], answers: list[str]) -> None:
+        super().__init__("refused")
+        self.findings = findings
+        self.answers = answers
+
+
+def plan(api: Requests, steps: Iterable[Mapping[str, Any]], lenient: bool) -> list[Change]:
+    """Try every step with a server-side dry run; raise Refused with all that stands in the way.
+
+    The server's own answer decides what differs: it knows defaults, owners, admission and rights.
+    With C(lenient) (check mode) an object whose namespace or kind is not there yet counts as one that would be made.
+    """
+    changes: list[Change] = []
+    findings: list[dict[str, str]] = []
+    answers: list[str] = []
+    coming = {
+        step["object"]["metadata"]["name"]
+        for step in steps
+        if step["state"] == "present" and step["object"]["kind"] == "Namespace"
+    }
+    seen: dict[str, Mapping[str, Any]] = {}
+    for step in steps:
+        try:
+            change = _try(api, step, coming, lenient, seen)
+        except ApiError as error:
+            found = _refusal(error, step)
+            if found:
+                findings.append(found)
+            else:
+                answers.append(f"{describe(step['object'])}: {error.status} {error.reason}: {error.message}")
+            continue
+        except NamespaceInUse as error:
+            name = describe(step["object"])
+            findings.append(finding("NAMESPACE_IN_USE", name, holders=str(error)))
+            continue
+        if change.before is not None and change.action != "nothing" and not is_ours(_labels(change.before)):
+            findings.append(finding("NOT_OURS", change.name, object=change.name))
+            continue
+        changes.append(change)
+    if findings or answers:
+        raise Refused(findings, answers)
+    return changes
+
+
+def _labels(obj: Mapping[str, Any]) -> Mapping[str, str]:
+    """Return an object's labels."""
+    return obj["metadata"].get("labels") or {}
+
+
+def _try(
+    api: Requests,
+    step: Mapping[str, Any],
+    coming: set[str],
+    lenient: bool,
+    seen: dict[str, Mapping[str, Any]],
+) -> Change:
+    """Find out what one step would do."""
+    obj = step["object"]
+    path = object_path(obj)
+    before = api.find(path)
+    if step["state"] == "absent":
+        if before is None or "deletionTimestamp" in before["metadata"]:
+            return Change(step, "nothing", before, None)
+        if is_ours(_labels(before)):
+            api.request("DELETE", path, body=_delete_options(before), query={"dryRun": "All"})
+            if obj["kind"] == "Namespace":
+                _check_empty(api, obj["metadata"]["name"])
+        return Change(step, "remove", before, None)
+    if before is None and obj["metadata"].get("namespace") in coming:
+        return Change(step, "create", None, obj, tried=False)
+    try:
+        after = _apply(api, step, dry_run=True)
+    except ApiError as error:
+        if lenient and error.status == 404:
+            return Change(step, "create", None, obj, tried=False)
+        raise
+    # A later step on the same object starts from where the earlier one leaves it.
+    base = seen.get(path, before)
+    seen[path] = after
+    if base is None:
+        return Change(step, "create", None, after)
+    return Change(step, "nothing" if _content(base) == _content(after) else "change", base, after)
+
+
+class NamespaceInUse(Exception):
+    """A namespace that is ours holds somebody else's pods or Services."""
+
+
+def _check_empty(api: Requests, namespace: str) -> None:
+    """Refuse to remove a namespace in which anybody else's pods or Services are."""
+    holders = [
+        f"{kind} {item['metadata']['name']}"
+        for kind in ("Pod", "Service")
+        for item in (api.find(collection_path(kind, namespace)) or {"items": []})["items"]
+        if not is_ours(_labels(item))
+    ]
+    if holders:
+        raise NamespaceInUse(", ".join(holders[:5]) + (", ..." if len(holders) > 5 else ""))
+
+
+def _apply(api: Requests, step: Mapping[str, Any], dry_run: bool) -> dict[str, Any]:
+    """Send one server-side apply."""
+    query = {
+        "fieldManager": step["manager"],
+        "force": "true" if step["force"] else "false",
+        "fieldValidation": "Strict",
+        "dryRun": "All" if dry_run else None,
+    }
+    return api.request("PATCH", object_path(step["object"]), body=step["object"], query=query, content_type=APPLY)
+
+
+def _delete_options(obj: Mapping[str, Any]) -> dict[str, Any]:
+    """Remove just the object that was read, and what it owns after it."""
+    return {
+        "kind": "DeleteOptions",
+        "apiVersion": "v1",
+        "propagationPolicy": "Background",
+        "preconditions": {"uid": obj["metadata"]["uid"]},
+    }
+
+
+def _content(obj: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an object without what the API server writes by itself."""
+    content = {key: value for key, value in obj.items() if key != "status"}
+    content["metadata"] = {key: value for key, value in obj["metadata"].items() if key not in BOOKKEEPING}
+    return content
+
+
+def _refusal(error: ApiError, step: Mapping[str, Any]) -> dict[str, str] | None:
+    """Return the finding behind an answer, where the catalogue has a word for it."""
+    name = describe(step["object"])
+    if error.status == 409 and "conflict" in error.message.lower():
+        return finding("FIELD_CONFLICT", name, message=error.message)
+    return finding_of(error, name)
+
+
+def write(api: Requests, changes: Iterable[Change]) -> list[Change]:
+    """Write what differs, in order; an error ends it, and what was written stays for the next run to finish."""
+    written = []
+    for change in changes:
+        if change.action == "nothing":
+            continue
+        if change.action == "remove":
+            path = object_path(change.step["object"])
+            try:
+                api.request("DELETE", path, body=_delete_options(change.before or {}))
+            except ApiError as error:
+                if error.status != 404:
+                    raise
+            written.append(change)
+        else:
+            written.append(Change(change.step, change.action, change.before, _apply(api, change.step, dry_run=False)))
+    return written
+
+
+def readable(obj: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return an object as a diff shows it."""
+    if obj is None:
+        return {}
+    return copy.deepcopy(_content(obj))

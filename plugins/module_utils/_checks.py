@@ -1,0 +1,160 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Hold what is wanted against the observed cluster, before anything is written.
+
+This module_util is **PRIVATE** and should only be used by this collection. Breaking changes can occur any time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ansible_collections.servicemesh.tcp.plugins.module_utils._findings import finding
+from ansible_collections.servicemesh.tcp.plugins.module_utils._names import DEFINED_BY_LABEL, is_ours
+from ansible_collections.servicemesh.tcp.plugins.module_utils._records import nearest
+from ansible_collections.servicemesh.tcp.plugins.module_utils._view import View
+
+
+def check_mesh(view: View) -> list[dict[str, str]]:
+    """Find out whether there is an Istio that can carry anything."""
+    mesh = view.state["mesh"]
+    subject = f"cluster {view.state['cluster']['host']}"
+    if not mesh["served"]:
+        return [finding("NO_ISTIO", subject, what="its API server does not know networking.istio.io/v1beta1")]
+    if not mesh["control_planes"]:
+        return [finding("NO_ISTIO", subject, what="no Deployment carries the label app=istiod")]
+    if not any(item["ready"] for item in mesh["control_planes"]):
+        names = ", ".join(f"{item['namespace']}/{item['name']}" for item in mesh["control_planes"])
+        return [finding("NO_ISTIO", subject, what=f"istiod is there ({names}), but not ready")]
+    return []
+
+
+def pod_revision(gateway: Mapping[str, Any], view: View) -> tuple[str | None, list[dict[str, str]]]:
+    """Return the revision label that a gateway's pods need, V(None) where the injector takes them without one.
+
+    A namespace label decides first; without one, sidecar.istio.io/inject reaches the default revision only
+    (Sail operator docs, "injection").
+    """
+    subject = f"gateway {gateway['name']!r}"
+    revisions = view.state["mesh"]["revisions"]
+    if gateway["mesh"]:
+        if gateway["mesh"] not in revisions:
+            found = ", ".join(revisions) or "none"
+            return None, [finding("REVISION_UNKNOWN", subject, revision=gateway["mesh"], revisions=found)]
+        return gateway["mesh"], []
+    labels = view.namespaces.get(gateway["namespace"], {"labels": {}})["labels"]
+    if labels.get("istio-injection") == "enabled" or "istio.io/rev" in labels or "default" in revisions:
+        return None, []
+    if len(revisions) > 1:
+        return None, [finding("REVISION_UNCLEAR", subject, revisions=", ".join(revisions))]
+    return (revisions[0] if revisions else None), []
+
+
+def check_gateways(
+    gateways: Iterable[Mapping[str, Any]], view: View, set_name: str, namespace_state: str
+) -> list[dict[str, str]]:
+    """Check that each gateway can be made, or that the one referred to is there."""
+    findings = []
+    for gateway in gateways:
+        subject = f"gateway {gateway['name']!r}"
+        deployment = view.deployments.get((gateway["namespace"], gateway["name"]))
+        if not view.has_namespace(gateway["namespace"]) and namespace_state != "present":
+            findings.append(
+                finding(
+                    "NAMESPACE_MISSING",
+                    subject,
+                    namespace=gateway["namespace"],
+                    argument="tcp_namespace_state",
+                )
+            )
+            continue
+        if gateway["refers"]:
+            if deployment is None:
+                findings.append(
+                    finding("GATEWAY_MISSING", subject, name=gateway["name"], namespace=gateway["namespace"])
+                )
+            continue
+        findings += _check_definition(gateway, deployment, view, set_name)
+        findings += pod_revision(gateway, view)[1]
+    return findings
+
+
+def _check_definition(
+    gateway: Mapping[str, Any], deployment: Mapping[str, Any] | None, view: View, set_name: str
+) -> list[dict[str, str]]:
+    """Check that nobody else made or defined what this gateway would be."""
+    subject = f"gateway {gateway['name']!r}"
+    service = view.front_service(gateway)
+    if service is not None and not is_ours(service["labels"]):
+        return [finding("NOT_OURS", subject, object=f"Service {gateway['namespace']}/{gateway['name']}")]
+    holder = deployment["labels"].get(DEFINED_BY_LABEL) if deployment else None
+    if holder is not None and holder != set_name:
+        return [finding("GATEWAY_DEFINED_ELSEWHERE", subject, holder=holder, set=set_name)]
+    return []
+
+
+def check_backends(ports: Iterable[Mapping[str, Any]], view: View) -> list[dict[str, str]]:
+    """Check that every backend Service is there and has the port."""
+    findings = []
+    for port in ports:
+        backend, subject = port["backend"], f"record {port['name']!r}"
+        service = view.services.get((backend["namespace"], backend["service"]))
+        if service is None:
+            findings.append(_backend_missing(backend, subject, view))
+            continue
+        numbers = [item["port"] for item in service["ports"] if item["protocol"] == "TCP"]
+        if backend["port"] not in numbers:
+            findings.append(
+                finding(
+                    "BACKEND_PORT_MISSING",
+                    subject,
+                    namespace=backend["namespace"],
+                    service=backend["service"],
+                    port=backend["port"],
+                    has=", ".join(str(number) for number in numbers) or "none",
+                )
+            )
+    return findings
+
+
+def _backend_missing(backend: Mapping[str, Any], subject: str, view: View) -> dict[str, str]:
+    """Say which part of a backend's address is wrong, with the nearest name that is there."""
+    if not view.has_namespace(backend["namespace"]):
+        hint = " (that namespace does not exist)"
+    else:
+        there = [name for namespace, name in view.services if namespace == backend["namespace"]]
+        word = nearest(backend["service"], there) if there else ""
+        hint = f" ({word})" if word.startswith("did you mean") else ""
+    return finding("BACKEND_MISSING", subject, service=backend["service"], namespace=backend["namespace"], hint=hint)
+
+
+def check_node_ports(ports: Iterable[Mapping[str, Any]], view: View) -> list[dict[str, str]]:
+    """Check that no node port that is asked for is held by anybody else."""
+    held = {
+        item["node_port"]: ((service["namespace"], service["name"]), item["name"], item["port"])
+        for service in view.services.values()
+        for item in service["ports"]
+        if item["node_port"]
+    }
+    findings = []
+    first: dict[int, str] = {}
+    for port in ports:
+        number = port["node_port"]
+        if number is None:
+            continue
+        subject = f"record {port['name']!r}"
+        holder = held.get(number)
+        if number in first:
+            findings.append(
+                finding("NODE_PORT_TAKEN", subject, port=number, holder=f"record {first[number]!r} of the same set")
+            )
+        elif holder and holder[:2] != ((port["namespace"], port["gateway"]), port["port_name"]):
+            (namespace, name), _port_name, service_port = holder
+            findings.append(
+                finding(
+                    "NODE_PORT_TAKEN", subject, port=number, holder=f"Service {namespace}/{name} port {service_port}"
+                )
+            )
+        first.setdefault(number, port["name"])
+    return findings

@@ -1,0 +1,169 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where clients reach each port, how that is proven, and what a run reports of it.
+
+This module_util is **PRIVATE** and should only be used by this collection. Breaking changes can occur any time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from ansible_collections.servicemesh.tcp.plugins.module_utils._names import gateway_selector
+
+# What tcp_probe found, as people say it.
+STATES: Mapping[str, str] = {
+    "closed": "the connection was closed again",
+    "no_answer": "it connects, but nothing comes back",
+    "no_upstream": "it connects, but the gateway has no backend for it",
+    "refused": "the connection is refused",
+    "timeout": "the connection request is not answered",
+    "unreachable": "there is no way to that address from here",
+    "unresolved": "the name does not resolve",
+    "unseen": "it connects, but the gateway could not be asked for its backend",
+    "wrong_answer": "something else came back",
+}
+
+
+def reachable_at(
+    port: Mapping[str, Any], service: Mapping[str, Any] | None, nodes: Sequence[Mapping[str, Any]]
+) -> tuple[list[str], int]:
+    """Return the addresses and the port at which clients reach one port of a front Service."""
+    if service is None:
+        return [], port["port"]
+    if service["type"] == "NodePort":
+        node_port = next((item["node_port"] for item in service["ports"] if item["port"] == port["port"]), None)
+        addresses = [address for node in nodes for address in node["addresses"]]
+        return addresses, node_port or port["port"]
+    outside = [*service["addresses"], *service["external_ips"]]
+    if outside or service["type"] == "LoadBalancer":
+        return outside, port["port"]
+    return [service["cluster_ip"]], port["port"]
+
+
+def endpoints(
+    ports: Iterable[Mapping[str, Any]],
+    services: Iterable[Mapping[str, Any]],
+    nodes: Sequence[Mapping[str, Any]] = (),
+    results: Iterable[Mapping[str, Any]] = (),
+    cluster: str = "",
+    probed: bool = True,
+    planned: bool = False,
+) -> list[dict[str, Any]]:
+    """Return C(tcp_endpoints): one entry per port with its addresses and its proof."""
+    fronts = {(item["namespace"], item["name"]): item for item in services}
+    found: dict[str, list[Mapping[str, Any]]] = {}
+    for result in results:
+        found.setdefault(result["name"], []).append(result)
+    report = []
+    for port in ports:
+        addresses, number = reachable_at(port, fronts.get((port["namespace"], port["gateway"])), nodes)
+        seen = found.get(port["name"], [])
+        backend = port["backend"]
+        report.append(
+            {
+                "cluster": cluster,
+                "set": port["set"],
+                "name": port["name"],
+                "gateway": port["gateway"],
+                "door": "gateway",
+                "addresses": addresses,
+                "port": number,
+                "sni": None,
+                "backend": {key: backend[key] for key in ("namespace", "service", "port")},
+                "proof": "planned" if planned else _proof(port, seen, probed),
+                "milliseconds": _slowest(seen),
+                "detail": "" if planned else _detail(port, addresses, seen, probed),
+            }
+        )
+    return report
+
+
+def _proof(port: Mapping[str, Any], seen: Sequence[Mapping[str, Any]], probed: bool) -> str:
+    """Judge one port: proven only when every address of it is."""
+    if not probed or port["probe"]["mode"] == "none":
+        return "unproven"
+    return "proven" if seen and all(item["state"] == "proven" for item in seen) else "broken"
+
+
+def _slowest(seen: Sequence[Mapping[str, Any]]) -> float | None:
+    """Return the milliseconds until the slowest address answered (or, where servers are silent, connected)."""
+    times = [item["first_byte_ms"] if item["first_byte_ms"] is not None else item["connect_ms"] for item in seen]
+    known = [time for time in times if time is not None]
+    return max(known) if known else None
+
+
+def _detail(port: Mapping[str, Any], addresses: Sequence[str], seen: Sequence[Mapping[str, Any]], probed: bool) -> str:
+    """Say why a port is not proven."""
+    if not probed:
+        return "probing is turned off"
+    if port["probe"]["mode"] == "none":
+        return "probing is turned off for this record"
+    if not addresses:
+        return "its load balancer has no address"
+    if not seen:
+        return "it was not probed"
+    bad = next((item for item in seen if item["state"] != "proven"), None)
+    if bad is None:
+        return ""
+    return f"{bad['address']}:{bad['port']}: {STATES.get(bad['state'], bad['state'])} ({bad['detail']})"
+
+
+def probe_targets(
+    ports: Iterable[Mapping[str, Any]],
+    services: Iterable[Mapping[str, Any]],
+    nodes: Sequence[Mapping[str, Any]] = (),
+) -> dict[str, list[dict[str, Any]]]:
+    """Return what M(servicemesh.tcp.tcp_probe) takes: C({targets, gateways})."""
+    fronts = {(item["namespace"], item["name"]): item for item in services}
+    targets = []
+    gateways = {}
+    for port in ports:
+        probe = port["probe"]
+        addresses, number = reachable_at(port, fronts.get((port["namespace"], port["gateway"])), nodes)
+        if probe["mode"] == "none" or not addresses:
+            continue
+        target = {
+            "name": port["name"],
+            "addresses": addresses,
+            "port": number,
+            "mode": probe["mode"],
+            "timeout": probe["timeout"],
+            "gateway": port["gateway"],
+            "cluster": [port["cluster"]],
+        }
+        if probe["mode"] == "send":
+            target["send"] = probe["send"]
+            if probe["expect"]:
+                target["expect"] = probe["expect"]
+        targets.append(target)
+        gateways[port["gateway"]] = {
+            "name": port["gateway"],
+            "namespace": port["namespace"],
+            "selector": gateway_selector(port["gateway"], port["namespace"]),
+        }
+    return {"targets": targets, "gateways": [gateways[name] for name in sorted(gateways)]}
+
+
+def report_lines(report: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Return the endpoints as the lines of a table."""
+    rows = [("GATEWAY", "ADDRESS", "PORT", "BACKEND", "PROOF")]
+    for item in report:
+        backend = item["backend"]
+        proof = item["proof"]
+        if proof == "proven" and item["milliseconds"] is not None:
+            proof += f" in {item['milliseconds']:.0f} ms"
+        elif item["detail"]:
+            proof += f": {item['detail']}"
+        rows.append(
+            (
+                item["gateway"],
+                ", ".join(item["addresses"]) or "-",
+                str(item["port"]),
+                f"{backend['namespace']}/{backend['service']}:{backend['port']}",
+                proof,
+            )
+        )
+    widths = [max(len(row[column]) for row in rows) for column in range(4)]
+    return ["  ".join([*(row[i].ljust(widths[i]) for i in range(4)), row[4]]) for row in rows]

@@ -1,0 +1,121 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The objects of a set on one gateway: its share of the front Service, Gateway, VirtualService, NetworkPolicy.
+
+A listener here is one port of a set: C({gateway, namespace, port, port_name, target_port, node_port, host,
+backend_port}). All objects are a pure function of the listeners.
+
+This module_util is **PRIVATE** and should only be used by this collection. Breaking changes can occur any time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ansible_collections.servicemesh.tcp.plugins.module_utils._names import (
+    SOURCE_ANNOTATION,
+    gateway_selector,
+    set_labels,
+    set_object_name,
+)
+from ansible_collections.servicemesh.tcp.plugins.module_utils._workload import bare_object, new_object
+
+Listeners = Sequence[Mapping[str, Any]]
+
+
+def listener_of(port: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the listener that an entry of the port map asks for."""
+    return {
+        **{key: port[key] for key in ("gateway", "namespace", "port", "port_name", "hash", "target_port", "node_port")},
+        "host": port["backend"]["host"],
+        "backend_port": port["backend"]["port"],
+    }
+
+
+def service_share(gateway: str, namespace: str, listeners: Listeners, uid: str | None) -> dict[str, Any]:
+    """Return a set's share of the front Service.
+
+    The uid keeps the API server from making a Service that somebody deleted since it was read.
+    """
+    share = bare_object("Service", gateway, namespace)
+    if uid:
+        share["metadata"]["uid"] = uid
+    if listeners:
+        share["spec"] = {"ports": [_service_port(item) for item in listeners]}
+    return share
+
+
+def _service_port(listener: Mapping[str, Any]) -> dict[str, Any]:
+    """Return one port; its name begins with tcp, so that the mesh does not sniff (istio.io "Protocol Selection")."""
+    port = {
+        "name": listener["port_name"],
+        "port": listener["port"],
+        "targetPort": listener["target_port"],
+        "protocol": "TCP",
+    }
+    if listener["node_port"]:
+        port["nodePort"] = listener["node_port"]
+    return port
+
+
+def istio_gateway(gateway: str, namespace: str, set_name: str, listeners: Listeners, source: str) -> dict[str, Any]:
+    """Return the Istio Gateway: one server per port; hosts './*' let only this namespace's rules bind."""
+    name = set_object_name(gateway, set_name)
+    result = new_object(
+        "Gateway",
+        name,
+        namespace,
+        set_labels(gateway, set_name),
+        spec={
+            "selector": gateway_selector(gateway, namespace),
+            "servers": [
+                {
+                    "port": {"number": item["port"], "name": item["port_name"], "protocol": "TCP"},
+                    "hosts": ["./*"],
+                }
+                for item in listeners
+            ],
+        },
+    )
+    result["metadata"]["annotations"] = {SOURCE_ANNOTATION: source}
+    return result
+
+
+def virtual_service(gateway: str, namespace: str, set_name: str, listeners: Listeners) -> dict[str, Any]:
+    """Return the VirtualService: one rule per port, visible in the gateway's namespace only."""
+    name = set_object_name(gateway, set_name)
+    return new_object(
+        "VirtualService",
+        name,
+        namespace,
+        set_labels(gateway, set_name),
+        spec={
+            "hosts": ["*"],
+            "gateways": [name],
+            "exportTo": ["."],
+            "tcp": [
+                {
+                    "match": [{"port": item["port"]}],
+                    "route": [{"destination": {"host": item["host"], "port": {"number": item["backend_port"]}}}],
+                }
+                for item in listeners
+            ],
+        },
+    )
+
+
+def network_policy(gateway: str, namespace: str, set_name: str, listeners: Listeners) -> dict[str, Any]:
+    """Return the policy that lets clients reach the set's target ports."""
+    targets = sorted({item["target_port"] for item in listeners})
+    return new_object(
+        "NetworkPolicy",
+        set_object_name(gateway, set_name),
+        namespace,
+        set_labels(gateway, set_name),
+        spec={
+            "podSelector": {"matchLabels": gateway_selector(gateway, namespace)},
+            "policyTypes": ["Ingress"],
+            "ingress": [{"ports": [{"port": port, "protocol": "TCP"} for port in targets]}],
+        },
+    )

@@ -1,0 +1,111 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Names, labels and field managers: how the cluster tells what belongs to whom.
+
+This module_util is **PRIVATE** and should only be used by this collection. Breaking changes can occur any time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from typing import Any
+
+MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
+SET_LABEL = "servicemesh.tcp/set"
+GATEWAY_LABEL = "servicemesh.tcp/gateway"
+GATEWAY_NAMESPACE_LABEL = "servicemesh.tcp/gateway-namespace"
+DEFINED_BY_LABEL = "servicemesh.tcp/defined-by"
+SOURCE_ANNOTATION = "servicemesh.tcp/source"
+
+COLLECTION = "servicemesh.tcp"
+# Each set applies its own ports to the shared front Service under a field manager of its own.
+SET_MANAGER_PREFIX = "servicemesh.tcp/"
+
+# What Kubernetes allows for the name of a Gateway (Istio: a DNS label) and for a label's value.
+LABEL_MAX = 63
+PORT_NAME = re.compile(r"tcp-(\d+)-([0-9a-f]{8})")
+
+
+def short_hash(*parts: str) -> str:
+    """Return 8 hex digits that stand for the parts."""
+    return hashlib.sha256("/".join(parts).encode()).hexdigest()[:8]
+
+
+def port_name(port: int, set_name: str, record: str) -> str:
+    """Return the name of an exclusive port: C(tcp-<port>-<8 hex of set and record>).
+
+    It carries its record, so that the API server itself refuses a second owner of the port.
+    """
+    return f"tcp-{port}-{short_hash(set_name, record)}"
+
+
+def record_hash(name: str | None) -> str | None:
+    """Read the record's hash back from the name of a port; V(None) where the name is not ours."""
+    match = PORT_NAME.fullmatch(name or "")
+    return match.group(2) if match else None
+
+
+def set_manager(set_name: str) -> str:
+    """Return the field manager under which a set's ports are applied to a front Service."""
+    return SET_MANAGER_PREFIX + set_name
+
+
+def manager_set(manager: str) -> str | None:
+    """Return the set behind a field manager, V(None) for anybody else's."""
+    if manager.startswith(SET_MANAGER_PREFIX):
+        return manager[len(SET_MANAGER_PREFIX) :]
+    return None
+
+
+def set_object_name(gateway: str, set_name: str) -> str:
+    """Return the name of a set's objects on a gateway; the hash keeps C(a-b)+C(c) apart from C(a)+C(b-c)."""
+    suffix = "-" + short_hash(gateway, set_name)
+    return f"{gateway}-{set_name}"[: LABEL_MAX - len(suffix)].rstrip("-") + suffix
+
+
+def gateway_selector(gateway: str, namespace: str) -> dict[str, str]:
+    """Return the pod labels of a gateway.
+
+    The namespace is among them because an Istio Gateway's selector matches pods in all namespaces
+    (istio pilot/pkg/model/gateway.go, mergeGateways).
+    """
+    return {GATEWAY_LABEL: gateway, GATEWAY_NAMESPACE_LABEL: namespace}
+
+
+def gateway_pod_labels(gateway: str, namespace: str) -> dict[str, str]:
+    """Return all labels of a gateway's pods that another Istio Gateway could select."""
+    return {
+        **gateway_selector(gateway, namespace),
+        MANAGED_BY_LABEL: COLLECTION,
+        "app": gateway,
+        "istio": gateway,
+        # Injection is by label: the annotation form is gone in OpenShift Service Mesh 3.
+        "sidecar.istio.io/inject": "true",
+    }
+
+
+def gateway_labels(gateway: str) -> dict[str, str]:
+    """Return the labels of an object that all sets of a gateway share."""
+    return {MANAGED_BY_LABEL: COLLECTION, GATEWAY_LABEL: gateway}
+
+
+def set_labels(gateway: str, set_name: str) -> dict[str, str]:
+    """Return the labels of an object that belongs to one set on one gateway."""
+    return {**gateway_labels(gateway), SET_LABEL: set_name}
+
+
+def is_ours(labels: Mapping[str, Any] | None) -> bool:
+    """Tell whether an object was made by this collection."""
+    return (labels or {}).get(MANAGED_BY_LABEL) == COLLECTION
+
+
+def host_of(service: str, namespace: str, cluster_domain: str) -> str:
+    """Return a Service's full name in DNS, the only form that does not depend on who asks."""
+    return f"{service}.{namespace}.svc.{cluster_domain}"
+
+
+def outbound_cluster(host: str, port: int) -> str:
+    """Return the name that Envoy gives to a Service's port (istio pilot/pkg/model/service.go, BuildSubsetKey)."""
+    return f"outbound|{port}||{host}"

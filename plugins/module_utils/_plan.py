@@ -1,0 +1,277 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Plans: from what is wanted and what is there to one ordered list of steps for C(tcp_apply).
+
+This module_util is **PRIVATE** and should only be used by this collection. Breaking changes can occur any time.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from ansible_collections.servicemesh.tcp.plugins.module_utils import _exposure
+from ansible_collections.servicemesh.tcp.plugins.module_utils._checks import (
+    check_gateways,
+    check_mesh,
+    pod_revision,
+)
+from ansible_collections.servicemesh.tcp.plugins.module_utils._findings import errors, finding
+from ansible_collections.servicemesh.tcp.plugins.module_utils._names import (
+    COLLECTION,
+    GATEWAY_LABEL,
+    SET_LABEL,
+    is_ours,
+    set_manager,
+    set_object_name,
+    short_hash,
+)
+from ansible_collections.servicemesh.tcp.plugins.module_utils._records import read_gateways
+from ansible_collections.servicemesh.tcp.plugins.module_utils._view import View
+from ansible_collections.servicemesh.tcp.plugins.module_utils._workload import (
+    GATEWAY_KINDS,
+    OPTIONAL_KINDS,
+    bare_object,
+    gateway_objects,
+    namespace_object,
+    namespace_removals,
+)
+
+Step = dict[str, Any]
+Place = tuple[str, str]
+
+
+def apply_step(obj: Mapping[str, Any], manager: str = COLLECTION, force: bool = True, wait: bool = False) -> Step:
+    """Apply an object; force only where it is wholly ours."""
+    return {"state": "present", "object": obj, "manager": manager, "force": force, "wait": wait}
+
+
+def remove_step(obj: Mapping[str, Any], wait: bool = False) -> Step:
+    """Remove an object that is ours."""
+    return {"state": "absent", "object": obj, "manager": COLLECTION, "force": False, "wait": wait}
+
+
+def gateway_plan(
+    raw_gateways: Iterable[Any],
+    state: Mapping[str, Any],
+    set_name: str = "default",
+    gateways_state: str = "present",
+    namespace_state: str = "required",
+) -> dict[str, Any]:
+    """Plan the gateways' workloads: C({steps, findings}); no steps where there is an error."""
+    gateways, findings = read_gateways(raw_gateways)
+    view = View(state)
+    if gateways_state == "absent":
+        findings += _check_removal(gateways, view)
+        steps = [step for gateway in gateways if not gateway["refers"] for step in _remove_gateway(gateway)]
+        if namespace_state == "present":
+            namespaces = [gateway["namespace"] for gateway in gateways if not gateway["refers"]]
+            steps += [remove_step(obj, wait=True) for obj in namespace_removals(namespaces, view.namespaces)]
+    else:
+        findings += check_mesh(view)
+        findings += check_gateways(gateways, view, set_name, namespace_state)
+        steps = []
+        for gateway in gateways:
+            if not gateway["refers"]:
+                steps += _make_gateway(gateway, pod_revision(gateway, view)[0], set_name)
+        if namespace_state == "present":
+            missing = sorted({item["namespace"] for item in gateways if not view.has_namespace(item["namespace"])})
+            steps = [apply_step(namespace_object(name)) for name in missing] + steps
+    return {"steps": [] if errors(findings) else steps, "findings": findings}
+
+
+def _make_gateway(gateway: Mapping[str, Any], revision: str | None, set_name: str) -> list[Step]:
+    """Make or mend one gateway, and remove what its definition no longer asks for."""
+    objects = gateway_objects(gateway, revision, set_name)
+    kinds = {obj["kind"] for obj in objects}
+    steps = [apply_step(obj, wait=obj["kind"] in ("Deployment", "Service")) for obj in objects]
+    surplus = [kind for kind in OPTIONAL_KINDS if kind not in kinds]
+    return steps + [remove_step(bare_object(kind, gateway["name"], gateway["namespace"])) for kind in surplus]
+
+
+def _remove_gateway(gateway: Mapping[str, Any]) -> list[Step]:
+    """Remove all objects of one gateway."""
+    return [
+        remove_step(bare_object(kind, gateway["name"], gateway["namespace"]), wait=kind == "Deployment")
+        for kind in GATEWAY_KINDS
+    ]
+
+
+def _check_removal(gateways: Iterable[Mapping[str, Any]], view: View) -> list[dict[str, str]]:
+    """Keep a gateway that anybody still publishes on."""
+    findings = []
+    for gateway in gateways:
+        if gateway["refers"]:
+            continue
+        holders = [f"set {name!r}" for name in view.sets_on(gateway)]
+        service = view.front_service(gateway)
+        if service and is_ours(service["labels"]):
+            # A port that is neither ours nor a set's was added by somebody who relies on it.
+            held = {port for ports in service["managers"].values() for port in ports}
+            holders += [
+                f"port {port['port']} of nobody we know" for port in service["ports"] if port["port"] not in held
+            ]
+        if holders:
+            findings.append(finding("GATEWAY_IN_USE", f"gateway {gateway['name']!r}", holders=", ".join(holders)))
+    return findings
+
+
+def exposure_plan(
+    ports: Sequence[Mapping[str, Any]],
+    state: Mapping[str, Any],
+    set_name: str = "default",
+    prune: bool = True,
+    allow_withdraw: Sequence[str] = (),
+    source: str = "",
+) -> dict[str, Any]:
+    """Plan a set's objects so that it publishes just these ports: C({steps, findings, withdrawn})."""
+    view = View(state)
+    observed = view.listeners(set_name)
+    wanted = [_exposure.listener_of(port) for port in ports]
+    wanted_keys = {_key(item) for item in wanted}
+    gone = [item for item in observed if _key(item) not in wanted_keys]
+    # A record that only moved to another port or gateway was not withdrawn.
+    wanted_hashes = {item["hash"] for item in wanted}
+    withdrawn = [item for item in gone if item["hash"] not in wanted_hashes]
+    findings = _check_shrinking(wanted, observed, withdrawn, set_name, allow_withdraw, source, view) if prune else []
+    if not prune:
+        wanted_ports = {(item["namespace"], item["gateway"], item["port"]) for item in wanted}
+        wanted += [
+            item
+            for item in withdrawn
+            if item["host"] and (item["namespace"], item["gateway"], item["port"]) not in wanted_ports
+        ]
+    steps = _set_steps(wanted, observed, view, set_name, source)
+    return _result(steps, findings, withdrawn if prune else [])
+
+
+def withdrawal_plan(state: Mapping[str, Any], set_name: str = "default", names: Sequence[str] = ()) -> dict[str, Any]:
+    """Plan the withdrawal of a set, or of the named records of it; everything else of the set stays as it is."""
+    view = View(state)
+    observed = view.listeners(set_name)
+    hashes = {short_hash(set_name, name): name for name in names}
+    findings = [
+        finding("WITHDRAW_UNKNOWN", f"set {set_name!r}", name=name)
+        for digest, name in sorted(hashes.items(), key=lambda item: item[1])
+        if digest not in {item["hash"] for item in observed}
+    ]
+    kept = [item for item in observed if names and item["hash"] not in hashes and item["host"]]
+    gone = [item for item in observed if item not in kept]
+    # The set keeps the source that it was last written from: a withdrawal is no new declaration.
+    steps = _set_steps(kept, observed, view, set_name, view.source_of(set_name))
+    return _result(steps, findings, gone)
+
+
+def _result(
+    steps: list[Step], findings: list[dict[str, str]], withdrawn: Iterable[Mapping[str, Any]]
+) -> dict[str, Any]:
+    """Return a plan; with an error it has no steps."""
+    return {
+        "steps": [] if errors(findings) else steps,
+        "findings": findings,
+        "withdrawn": [{key: item[key] for key in ("namespace", "gateway", "port")} for item in withdrawn],
+    }
+
+
+def _key(listener: Mapping[str, Any]) -> tuple[str, str, int, str | None]:
+    """Tell one port of one record on one gateway from any other."""
+    return listener["namespace"], listener["gateway"], listener["port"], listener["hash"]
+
+
+def _check_shrinking(
+    wanted: Sequence[Mapping[str, Any]],
+    observed: Sequence[Mapping[str, Any]],
+    withdrawn: Sequence[Mapping[str, Any]],
+    set_name: str,
+    allow_withdraw: Sequence[str],
+    source: str,
+    view: View,
+) -> list[dict[str, str]]:
+    """Stop a run that takes away more than it was likely meant to."""
+    allowed = {short_hash(set_name, name) for name in allow_withdraw}
+    refused = [item for item in withdrawn if item["hash"] not in allowed]
+    if not refused or "all" in allow_withdraw:
+        return []
+    last = view.source_of(set_name)
+    if not wanted:
+        reason = "it declares no port at all"
+    elif last and last != source:
+        reason = f"the set was last written from {last!r}, not from {source!r}"
+    elif len(withdrawn) * 2 > len(observed):
+        reason = "that is more than half of it"
+    else:
+        return []
+    shown = ", ".join(str(item["port"]) for item in refused[:10]) + (", ..." if len(refused) > 10 else "")
+    return [
+        finding(
+            "SET_SHRINKS",
+            f"set {set_name!r}",
+            count=len(withdrawn),
+            total=len(observed),
+            ports=shown,
+            reason=reason,
+        )
+    ]
+
+
+def _by_place(listeners: Iterable[Mapping[str, Any]]) -> dict[Place, list[Mapping[str, Any]]]:
+    """Group listeners by gateway, each group sorted by port."""
+    places: dict[Place, list[Mapping[str, Any]]] = defaultdict(list)
+    for item in sorted(listeners, key=lambda found: found["port"]):
+        places[(item["namespace"], item["gateway"])].append(item)
+    return places
+
+
+def _set_steps(
+    wanted: Sequence[Mapping[str, Any]],
+    observed: Sequence[Mapping[str, Any]],
+    view: View,
+    set_name: str,
+    source: str,
+) -> list[Step]:
+    """Order the writes of a set: ports open on the front Service first, and close on it last.
+
+    A port of the front Service that goes before its listener would make a cloud's load balancer cut sessions at once.
+    """
+    before, after = _by_place(observed), _by_place(wanted)
+    opening: list[Step] = []
+    routing: list[Step] = []
+    closing: list[Step] = []
+    manager = set_manager(set_name)
+    for place in sorted({*before, *after, *_leftover_places(view, set_name)}):
+        namespace, gateway = place
+        listeners = after.get(place, [])
+        numbers = {item["port"] for item in listeners}
+        leaving = [item for item in before.get(place, []) if item["port"] not in numbers]
+        service = view.services.get((namespace, gateway))
+        uid = service["uid"] if service else None
+        served = set(service["managers"].get(manager, [])) if service else set()
+        staying = [item for item in leaving if item["port"] in served]
+        if listeners:
+            share = sorted([*listeners, *staying], key=lambda item: item["port"])
+            opening.append(apply_step(_exposure.service_share(gateway, namespace, share, uid), manager, force=False))
+            routing += [
+                apply_step(_exposure.network_policy(gateway, namespace, set_name, listeners), manager),
+                apply_step(_exposure.istio_gateway(gateway, namespace, set_name, listeners, source), manager),
+                apply_step(_exposure.virtual_service(gateway, namespace, set_name, listeners), manager),
+            ]
+        else:
+            name = set_object_name(gateway, set_name)
+            routing += [
+                remove_step(bare_object(kind, name, namespace))
+                for kind in ("Gateway", "VirtualService", "NetworkPolicy")
+            ]
+        if staying:
+            share = _exposure.service_share(gateway, namespace, listeners, uid)
+            closing.append(apply_step(share, manager, force=False))
+    return opening + routing + closing
+
+
+def _leftover_places(view: View, set_name: str) -> set[Place]:
+    """Return where a set still has a VirtualService, though neither port nor server (a removal that was stopped)."""
+    return {
+        (item["namespace"], item["labels"].get(GATEWAY_LABEL, ""))
+        for item in view.virtual_services.values()
+        if is_ours(item["labels"]) and item["labels"].get(SET_LABEL) == set_name
+    }

@@ -1,0 +1,161 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The projection: what the planner needs of the cluster's objects, as small plain dicts.
+
+This module_util is **PRIVATE** and should only be used by this collection. Breaking changes can occur any time.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ansible_collections.servicemesh.tcp.plugins.module_utils._names import SOURCE_ANNOTATION
+
+# Raised when a key of the projection changes its meaning.
+VERSION = 1
+
+
+def identity(obj: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what every projected object has: name, namespace, uid, labels, creation time."""
+    metadata = obj["metadata"]
+    return {
+        "name": metadata["name"],
+        "namespace": metadata.get("namespace", ""),
+        "uid": metadata.get("uid", ""),
+        "labels": metadata.get("labels") or {},
+        "created": metadata.get("creationTimestamp", ""),
+    }
+
+
+def port_managers(obj: Mapping[str, Any]) -> dict[str, list[int]]:
+    """Return who applied which of a Service's TCP ports, from its managedFields (server-side apply only)."""
+    managers: dict[str, set[int]] = {}
+    for entry in obj["metadata"].get("managedFields") or []:
+        if entry.get("operation") != "Apply":
+            continue
+        for key in entry.get("fieldsV1", {}).get("f:spec", {}).get("f:ports", {}):
+            if not key.startswith("k:"):
+                continue
+            port = json.loads(key[2:])
+            if port.get("protocol", "TCP") == "TCP":
+                managers.setdefault(entry["manager"], set()).add(port["port"])
+    return {manager: sorted(ports) for manager, ports in sorted(managers.items())}
+
+
+def service(obj: Mapping[str, Any]) -> dict[str, Any]:
+    """Project a Service."""
+    spec = obj.get("spec", {})
+    ingress = obj.get("status", {}).get("loadBalancer", {}).get("ingress") or []
+    return {
+        **identity(obj),
+        "type": spec.get("type", "ClusterIP"),
+        "selector": spec.get("selector") or {},
+        "ports": [
+            {
+                "name": port.get("name", ""),
+                "port": port["port"],
+                "target_port": port.get("targetPort", port["port"]),
+                "node_port": port.get("nodePort"),
+                "protocol": port.get("protocol", "TCP"),
+            }
+            for port in spec.get("ports") or []
+        ],
+        "cluster_ip": spec.get("clusterIP", ""),
+        "external_ips": spec.get("externalIPs") or [],
+        # AWS gives a host name, most others an IP address.
+        "addresses": [item.get("ip") or item.get("hostname") for item in ingress],
+        "managers": port_managers(obj),
+    }
+
+
+def gateway(obj: Mapping[str, Any]) -> dict[str, Any]:
+    """Project an Istio Gateway."""
+    spec = obj.get("spec", {})
+    return {
+        **identity(obj),
+        "source": (obj["metadata"].get("annotations") or {}).get(SOURCE_ANNOTATION, ""),
+        "selector": spec.get("selector") or {},
+        "servers": [
+            {
+                "port": server.get("port", {}).get("number"),
+                "name": server.get("port", {}).get("name", ""),
+                "protocol": server.get("port", {}).get("protocol", ""),
+                "bind": server.get("bind", ""),
+                "hosts": server.get("hosts") or [],
+            }
+            for server in spec.get("servers") or []
+        ],
+    }
+
+
+def virtual_service(obj: Mapping[str, Any]) -> dict[str, Any]:
+    """Project an Istio VirtualService: its TCP rules as ports and destinations."""
+    spec = obj.get("spec", {})
+    return {
+        **identity(obj),
+        "hosts": spec.get("hosts") or [],
+        "gateways": spec.get("gateways") or [],
+        "tcp": [
+            {
+                "ports": [match.get("port") for match in rule.get("match") or []],
+                "destinations": [
+                    {
+                        "host": route.get("destination", {}).get("host", ""),
+                        "port": route.get("destination", {}).get("port", {}).get("number"),
+                    }
+                    for route in rule.get("route") or []
+                ],
+            }
+            for rule in spec.get("tcp") or []
+        ],
+    }
+
+
+def control_plane(obj: Mapping[str, Any]) -> dict[str, Any]:
+    """Project an istiod Deployment: where it is, its revision, its image's tag, whether it is ready."""
+    labels = obj["metadata"].get("labels") or {}
+    containers = obj.get("spec", {}).get("template", {}).get("spec", {}).get("containers") or [{}]
+    image = containers[0].get("image", "")
+    return {
+        "name": obj["metadata"]["name"],
+        "namespace": obj["metadata"]["namespace"],
+        "revision": labels.get("istio.io/rev", "default"),
+        "version": image.rsplit(":", 1)[1] if ":" in image else "",
+        "ready": bool(obj.get("status", {}).get("readyReplicas")),
+    }
+
+
+def revisions(webhooks: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Return the revisions and revision tags that inject: the labels of the injector's webhooks."""
+    found = set()
+    for webhook in webhooks:
+        labels = webhook["metadata"].get("labels") or {}
+        found.add(labels.get("istio.io/tag") or labels.get("istio.io/rev") or "default")
+    return sorted(found)
+
+
+def deployment(obj: Mapping[str, Any]) -> dict[str, Any]:
+    """Project a gateway's Deployment."""
+    return {
+        **identity(obj),
+        "replicas": obj.get("spec", {}).get("replicas", 1),
+        "available": obj.get("status", {}).get("availableReplicas", 0),
+    }
+
+
+def namespace(obj: Mapping[str, Any]) -> dict[str, Any]:
+    """Project a namespace; one that is on its way out counts as not there."""
+    return {
+        "labels": obj["metadata"].get("labels") or {},
+        "terminating": "deletionTimestamp" in obj["metadata"],
+    }
+
+
+def node(obj: Mapping[str, Any]) -> dict[str, Any]:
+    """Project a node: its addresses, external ones first."""
+    addresses = obj.get("status", {}).get("addresses") or []
+    external = [item["address"] for item in addresses if item["type"] == "ExternalIP"]
+    internal = [item["address"] for item in addresses if item["type"] == "InternalIP"]
+    return {"name": obj["metadata"]["name"], "addresses": external or internal}

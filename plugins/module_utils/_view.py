@@ -1,0 +1,193 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The observed cluster, indexed: what is where, who holds which port of a gateway.
+
+This module_util is **PRIVATE** and should only be used by this collection. Breaking changes can occur any time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ansible_collections.servicemesh.tcp.plugins.module_utils._names import (
+    GATEWAY_LABEL,
+    SET_LABEL,
+    gateway_pod_labels,
+    is_ours,
+    manager_set,
+    record_hash,
+    set_manager,
+    set_object_name,
+)
+
+
+class View:
+    """Look-ups on one projection of C(mesh_state), each built once."""
+
+    def __init__(self, state: Mapping[str, Any], planned_services: Iterable[Mapping[str, Any]] = ()) -> None:
+        """Index a projection; planned services are backends that check mode was told of and did not make."""
+        self.state = state
+        self.namespaces: Mapping[str, Mapping[str, Any]] = state["namespaces"]
+        self.services = {(item["namespace"], item["name"]): item for item in state["services"]}
+        for planned in planned_services:
+            place = (planned["namespace"], planned["service"])
+            self.services.setdefault(place, _planned_service(planned))
+        self.gateways = list(state["gateways"])
+        self.virtual_services = {(item["namespace"], item["name"]): item for item in state["virtual_services"]}
+        self.deployments = {(item["namespace"], item["name"]): item for item in state["deployments"]}
+        self.nodes = list(state.get("nodes", []))
+
+    def has_namespace(self, name: str) -> bool:
+        """Tell whether a namespace is there to stay."""
+        return name in self.namespaces and not self.namespaces[name]["terminating"]
+
+    def front_service(self, gateway: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        """Return a gateway's front Service, V(None) before it was made."""
+        return self.services.get((gateway["namespace"], gateway["name"]))
+
+    def sets_on(self, gateway: Mapping[str, Any]) -> list[str]:
+        """Return the sets that have anything on a gateway: an Istio Gateway, or ports of its front Service."""
+        service = self.front_service(gateway)
+        found = {manager_set(manager) for manager in service["managers"]} if service else set()
+        found |= {
+            item["labels"].get(SET_LABEL)
+            for item in self.gateways
+            if is_ours(item["labels"])
+            and item["namespace"] == gateway["namespace"]
+            and item["labels"].get(GATEWAY_LABEL) == gateway["name"]
+        }
+        return sorted(name for name in found if name)
+
+    def foreign_ports(self, gateway: Mapping[str, Any], set_name: str) -> dict[int, str]:
+        """Return the TCP ports of a gateway's front Service that are not this set's, with who holds them."""
+        service = self.front_service(gateway)
+        if service is None:
+            return {}
+        own = set(service["managers"].get(set_manager(set_name), []))
+        return {
+            port["port"]: _port_holder(service, port["port"])
+            for port in service["ports"]
+            if port["protocol"] == "TCP" and port["port"] not in own
+        }
+
+    def foreign_targets(self, gateway: Mapping[str, Any], set_name: str) -> dict[int, str]:
+        """Return the target ports that others hold on a gateway's pods, with who holds them.
+
+        Two plain servers on one resolved port of a workload do not merge: Istio keeps the older and drops the other
+        without a word (istio pilot/pkg/model/gateway.go, mergeGateways).
+        """
+        service = self.front_service(gateway)
+        foreign = self.foreign_ports(gateway, set_name)
+        by_port = _numeric_targets(service)
+        held = {by_port[port]: holder for port, holder in foreign.items() if port in by_port}
+        labels = gateway_pod_labels(gateway["name"], gateway["namespace"])
+        own = (gateway["namespace"], set_object_name(gateway["name"], set_name))
+        for item in sorted(self.gateways, key=lambda found: (found["created"], found["name"], found["namespace"])):
+            if (item["namespace"], item["name"]) == own or not _selects(item["selector"], labels):
+                continue
+            for server in item["servers"]:
+                held.setdefault(by_port.get(server["port"], server["port"]), _gateway_holder(item))
+        return held
+
+    def target_ports(self, gateway: Mapping[str, Any]) -> dict[str, int]:
+        """Return the target port of each named port of a gateway's front Service."""
+        service = self.front_service(gateway)
+        ports = service["ports"] if service else []
+        return {port["name"]: port["target_port"] for port in ports if isinstance(port["target_port"], int)}
+
+    def listeners(self, set_name: str) -> list[dict[str, Any]]:
+        """Return the listeners that a set has on the cluster, read back from its own objects.
+
+        A port of the front Service without a listener (a run that was stopped between the two) is among them,
+        with no host.
+        """
+        found = []
+        for service in self.services.values():
+            gateway = service["labels"].get(GATEWAY_LABEL)
+            if not gateway or not is_ours(service["labels"]):
+                continue
+            own = set(service["managers"].get(set_manager(set_name), []))
+            ports = {port["port"]: port for port in service["ports"] if port["port"] in own}
+            found += self._listeners_of(gateway, service["namespace"], set_name, ports)
+        known = {(item["namespace"], item["gateway"]) for item in found}
+        for item in self.gateways:
+            place = (item["namespace"], item["labels"].get(GATEWAY_LABEL, ""))
+            if is_ours(item["labels"]) and item["labels"].get(SET_LABEL) == set_name and place not in known:
+                found += self._listeners_of(place[1], place[0], set_name, {})
+        return sorted(found, key=lambda item: (item["namespace"], item["gateway"], item["port"]))
+
+    def _listeners_of(
+        self, gateway: str, namespace: str, set_name: str, ports: Mapping[int, Mapping[str, Any]]
+    ) -> list[dict[str, Any]]:
+        """Put one gateway's Service ports, Gateway servers and VirtualService rules of a set together again."""
+        name = set_object_name(gateway, set_name)
+        istio_gateway = next(
+            (item for item in self.gateways if (item["namespace"], item["name"]) == (namespace, name)), None
+        )
+        servers = {server["port"]: server for server in istio_gateway["servers"]} if istio_gateway else {}
+        rules = self.virtual_services.get((namespace, name), {"tcp": []})["tcp"]
+        destinations = {port: rule["destinations"] for rule in rules for port in rule["ports"]}
+        result = []
+        for number in sorted(set(servers) | set(ports)):
+            port_name = servers[number]["name"] if number in servers else ports[number]["name"]
+            destination = (destinations.get(number) or [{"host": "", "port": None}])[0]
+            front = ports.get(number, {})
+            result.append(
+                {
+                    "gateway": gateway,
+                    "namespace": namespace,
+                    "port": number,
+                    "port_name": port_name,
+                    "hash": record_hash(port_name),
+                    "target_port": front.get("target_port", number),
+                    "node_port": None,
+                    "host": destination["host"],
+                    "backend_port": destination["port"],
+                }
+            )
+        return result
+
+    def source_of(self, set_name: str) -> str:
+        """Return from which source (inventory or job template) a set was last written, '' where unknown."""
+        for item in self.gateways:
+            if is_ours(item["labels"]) and item["labels"].get(SET_LABEL) == set_name and item["source"]:
+                return item["source"]
+        return ""
+
+
+def _planned_service(planned: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a Service that is still to be made, as far as a backend's check needs it."""
+    ports = [{"name": "", "port": planned["port"], "target_port": None, "node_port": None, "protocol": "TCP"}]
+    return {"namespace": planned["namespace"], "name": planned["service"], "labels": {}, "ports": ports}
+
+
+def _selects(selector: Mapping[str, str], labels: Mapping[str, str]) -> bool:
+    """Tell whether a selector matches labels; an empty one matches every gateway (istio#19970)."""
+    return all(labels.get(key) == value for key, value in selector.items())
+
+
+def _numeric_targets(service: Mapping[str, Any] | None) -> dict[int, int]:
+    """Return the target port behind each TCP port of a Service."""
+    ports: Iterable[Mapping[str, Any]] = service["ports"] if service else []
+    return {port["port"]: port["target_port"] for port in ports if isinstance(port["target_port"], int)}
+
+
+def _port_holder(service: Mapping[str, Any], port: int) -> str:
+    """Say who holds a port of a front Service."""
+    where = f"Service {service['namespace']}/{service['name']}"
+    managers = [manager for manager, ports in service["managers"].items() if port in ports]
+    for manager in managers:
+        if manager_set(manager):
+            return f"set {manager_set(manager)!r} ({where})"
+    if managers:
+        return f"field manager {managers[0]!r} ({where})"
+    return f"a port that was added by hand ({where})"
+
+
+def _gateway_holder(item: Mapping[str, Any]) -> str:
+    """Say whose Istio Gateway a server is in."""
+    where = f"Gateway {item['namespace']}/{item['name']}"
+    if is_ours(item["labels"]) and item["labels"].get(SET_LABEL):
+        return f"set {item['labels'][SET_LABEL]!r} ({where})"
+    return where

@@ -1,0 +1,213 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The objects of a gateway: workload, rights, front Service, policies.
+
+This module_util is **PRIVATE** and should only be used by this collection. Breaking changes can occur any time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ansible_collections.servicemesh.tcp.plugins.module_utils._kinds import KINDS
+from ansible_collections.servicemesh.tcp.plugins.module_utils._names import (
+    COLLECTION,
+    DEFINED_BY_LABEL,
+    MANAGED_BY_LABEL,
+    gateway_labels,
+    gateway_pod_labels,
+    gateway_selector,
+    is_ours,
+)
+
+HEALTH_PORT = 15021
+METRICS_PORTS = (15020, 15090)
+
+
+def new_object(kind: str, name: str, namespace: str | None, labels: Mapping[str, str], **rest: Any) -> dict[str, Any]:
+    """Return an object of a kind at the version that this collection speaks."""
+    metadata: dict[str, Any] = {"name": name, "labels": dict(labels)}
+    if namespace:
+        metadata["namespace"] = namespace
+    return {"apiVersion": KINDS[kind].api_version, "kind": kind, "metadata": metadata, **rest}
+
+
+def bare_object(kind: str, name: str, namespace: str) -> dict[str, Any]:
+    """Return just enough of an object to find or remove it."""
+    return {"apiVersion": KINDS[kind].api_version, "kind": kind, "metadata": {"name": name, "namespace": namespace}}
+
+
+def namespace_removals(names: Iterable[str], observed: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return those of the namespaces that this collection made; anybody else's stays."""
+    ours = [name for name in sorted(set(names)) if name in observed and is_ours(observed[name]["labels"])]
+    return [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}} for name in ours]
+
+
+def namespace_object(name: str) -> dict[str, Any]:
+    """Return a namespace that is ours to remove again."""
+    return new_object("Namespace", name, None, {MANAGED_BY_LABEL: COLLECTION})
+
+
+def _deployment(gateway: Mapping[str, Any], labels: Mapping[str, str], revision: str | None) -> dict[str, Any]:
+    """Return the Deployment into which Istio injects a gateway's proxy (seed 000, gateway-8000-deployment)."""
+    pod_labels = gateway_pod_labels(gateway["name"], gateway["namespace"])
+    if revision:
+        pod_labels["istio.io/rev"] = revision
+    selector = gateway_selector(gateway["name"], gateway["namespace"])
+    spec: dict[str, Any] = {
+        "selector": {"matchLabels": selector},
+        "template": {
+            "metadata": {"labels": pod_labels, "annotations": {"inject.istio.io/templates": "gateway"}},
+            "spec": {
+                "serviceAccountName": gateway["name"],
+                "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
+                "containers": [_container(gateway)],
+                "topologySpreadConstraints": [
+                    {
+                        "maxSkew": 1,
+                        "topologyKey": "kubernetes.io/hostname",
+                        "whenUnsatisfiable": "ScheduleAnyway",
+                        "labelSelector": {"matchLabels": selector},
+                    }
+                ],
+            },
+        },
+    }
+    if not gateway["autoscale"]:
+        spec["replicas"] = gateway["replicas"]
+    return new_object("Deployment", gateway["name"], gateway["namespace"], labels, spec=spec)
+
+
+def _container(gateway: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the container that the injector fills in; what it may not do is said here already."""
+    return {
+        "name": "istio-proxy",
+        "image": gateway["image"],
+        # Without a word the API server makes it Always for 'auto' before the injector sees the pod.
+        "imagePullPolicy": gateway["image_pull_policy"],
+        "ports": [{"name": "health", "containerPort": HEALTH_PORT, "protocol": "TCP"}],
+        "readinessProbe": {
+            "httpGet": {"path": "/healthz/ready", "port": HEALTH_PORT, "scheme": "HTTP"},
+            "periodSeconds": 2,
+            "timeoutSeconds": 3,
+            "failureThreshold": 30,
+        },
+        "resources": gateway["resources"],
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "capabilities": {"drop": ["ALL"]},
+            "privileged": False,
+            "readOnlyRootFilesystem": True,
+            "runAsNonRoot": True,
+        },
+    }
+
+
+def _front_service(gateway: Mapping[str, Any], labels: Mapping[str, str]) -> dict[str, Any]:
+    """Return the front Service with its health port only; each set applies its own ports beside it."""
+    wanted = gateway["service"]
+    spec: dict[str, Any] = {
+        "type": wanted["type"],
+        "selector": gateway_selector(gateway["name"], gateway["namespace"]),
+        # First, because a Classic ELB checks the health of the first port (istio#12503).
+        "ports": [{"name": "status-port", "port": HEALTH_PORT, "targetPort": HEALTH_PORT, "protocol": "TCP"}],
+    }
+    for key, field in (
+        ("class", "loadBalancerClass"),
+        ("source_ranges", "loadBalancerSourceRanges"),
+        ("external_ips", "externalIPs"),
+        ("external_traffic_policy", "externalTrafficPolicy"),
+    ):
+        if wanted[key]:
+            spec[field] = wanted[key]
+    service = new_object("Service", gateway["name"], gateway["namespace"], labels, spec=spec)
+    if wanted["annotations"]:
+        service["metadata"]["annotations"] = dict(wanted["annotations"])
+    return service
+
+
+def _certificate_role(gateway: Mapping[str, Any], labels: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Return the right to read the namespace's certificates (istio.io "Installing Gateways") and its binding."""
+    name, namespace = gateway["name"], gateway["namespace"]
+    rules = [{"apiGroups": [""], "resources": ["secrets"], "verbs": ["get", "watch", "list"]}]
+    return [
+        new_object("ServiceAccount", name, namespace, labels),
+        new_object("Role", name, namespace, labels, rules=rules),
+        new_object(
+            "RoleBinding",
+            name,
+            namespace,
+            labels,
+            roleRef={"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": name},
+            subjects=[{"kind": "ServiceAccount", "name": name, "namespace": namespace}],
+        ),
+    ]
+
+
+def _network_policy(gateway: Mapping[str, Any], labels: Mapping[str, str]) -> dict[str, Any]:
+    """Return the policy that lets health checks and scraping in; each set adds one for its own ports."""
+    ports = [{"port": port, "protocol": "TCP"} for port in (HEALTH_PORT, *METRICS_PORTS)]
+    spec = {
+        "podSelector": {"matchLabels": gateway_selector(gateway["name"], gateway["namespace"])},
+        "policyTypes": ["Ingress"],
+        "ingress": [{"ports": ports}],
+    }
+    return new_object("NetworkPolicy", gateway["name"], gateway["namespace"], labels, spec=spec)
+
+
+def _autoscaler(gateway: Mapping[str, Any], labels: Mapping[str, str]) -> dict[str, Any]:
+    """Return the HorizontalPodAutoscaler."""
+    bounds = gateway["autoscale"]
+    spec = {
+        "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": gateway["name"]},
+        "minReplicas": bounds["min"],
+        "maxReplicas": bounds["max"],
+        "metrics": [
+            {
+                "type": "Resource",
+                "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": bounds["cpu"]}},
+            }
+        ],
+    }
+    return new_object("HorizontalPodAutoscaler", gateway["name"], gateway["namespace"], labels, spec=spec)
+
+
+def _disruption_budget(gateway: Mapping[str, Any], labels: Mapping[str, str]) -> dict[str, Any]:
+    """Return the PodDisruptionBudget; with one replica it would block every drain of a node."""
+    spec = {
+        "maxUnavailable": 1,
+        "selector": {"matchLabels": gateway_selector(gateway["name"], gateway["namespace"])},
+    }
+    return new_object("PodDisruptionBudget", gateway["name"], gateway["namespace"], labels, spec=spec)
+
+
+def gateway_objects(gateway: Mapping[str, Any], revision: str | None, set_name: str) -> list[dict[str, Any]]:
+    """Return all objects of a gateway in the order in which they are applied."""
+    labels = gateway_labels(gateway["name"])
+    least = gateway["autoscale"]["min"] if gateway["autoscale"] else gateway["replicas"]
+    objects = [
+        *_certificate_role(gateway, labels),
+        _network_policy(gateway, labels),
+        _front_service(gateway, labels),
+        _deployment(gateway, {**labels, DEFINED_BY_LABEL: set_name}, revision),
+    ]
+    if gateway["autoscale"]:
+        objects.append(_autoscaler(gateway, labels))
+    if least > 1:
+        objects.append(_disruption_budget(gateway, labels))
+    return objects
+
+
+# In the order in which they are removed: what takes traffic goes first.
+GATEWAY_KINDS = (
+    "Service",
+    "HorizontalPodAutoscaler",
+    "PodDisruptionBudget",
+    "Deployment",
+    "NetworkPolicy",
+    "RoleBinding",
+    "Role",
+    "ServiceAccount",
+)
+OPTIONAL_KINDS = ("HorizontalPodAutoscaler", "PodDisruptionBudget")

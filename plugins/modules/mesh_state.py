@@ -1,0 +1,190 @@
+#!/usr/bin/python
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: mesh_state
+short_description: Read what is published through a cluster's mesh gateways
+version_added: 0.1.0
+author:
+  - servicemesh.tcp developers (@servicemesh-tcp)
+description:
+  - Reads a cluster in one task and one process, and returns a small projection of what planning needs. It returns the
+    mesh, namespaces, Services, Istio Gateways and VirtualServices, and the gateways that this collection runs.
+  - The number of requests to the API server does not depend on how many ports are published.
+  - The filters of this collection take the returned RV(mesh) as their C(state).
+extends_documentation_fragment:
+  - kubernetes.core.k8s_auth_options
+attributes:
+  check_mode:
+    support: full
+    description: Can run in check mode; it reads only.
+  diff_mode:
+    support: none
+    description: Returns no diff, since nothing is changed.
+requirements:
+  - python >= 3.10
+  - kubernetes >= 24.2.0
+seealso:
+  - plugin: servicemesh.tcp.gateway_port_map
+    plugin_type: filter
+"""
+
+EXAMPLES = r"""
+- name: Read the cluster of the current kubeconfig
+  servicemesh.tcp.mesh_state:
+  register: observed
+
+- name: Show which ports the gateways' front Services have
+  ansible.builtin.debug:
+    msg: "{{ observed.mesh.services | selectattr('managers') | map(attribute='ports') }}"
+"""
+
+RETURN = r"""
+mesh:
+  description: The projection. Its keys do not change their meaning while RV(mesh.version) stays the same.
+  returned: success
+  type: dict
+  contains:
+    version:
+      description: Version of the projection's form.
+      type: int
+      returned: success
+      sample: 1
+    cluster:
+      description: Where the API server is, its version, and whether it is OpenShift's.
+      type: dict
+      returned: success
+      sample: {"host": "https://198.18.0.1:6443", "kubernetes": "v1.34.4", "openshift": false}
+    mesh:
+      description:
+        - C(served) tells whether C(networking.istio.io/v1beta1) is known to the API server.
+        - C(control_planes) lists the istiod Deployments, C(revisions) the revisions and tags that inject.
+      type: dict
+      returned: success
+      sample:
+        served: true
+        revisions: ["default"]
+        control_planes:
+          - {"name": "istiod", "namespace": "istio-system", "revision": "default", "version": "1.31.0", "ready": true}
+    namespaces:
+      description: Namespaces by name, with their labels and whether they are on their way out.
+      type: dict
+      returned: success
+      sample: {"gateways": {"labels": {"kubernetes.io/metadata.name": "gateways"}, "terminating": false}}
+    services:
+      description:
+        - All Services with type, selector, ports and addresses.
+        - C(managers) names the field managers that applied ports with server-side apply, and which.
+      type: list
+      elements: dict
+      returned: success
+      sample:
+        - name: edge
+          namespace: gateways
+          uid: 3c8e1b1e-0000-4000-8000-000000000001
+          labels: {"servicemesh.tcp/gateway": "edge"}
+          created: "2026-11-21T08:00:00Z"
+          type: LoadBalancer
+          selector: {"servicemesh.tcp/gateway": "edge"}
+          ports:
+            - {"name": "tcp-8081-1f2e3d4c", "port": 8081, "target_port": 8081, "node_port": 30123, "protocol": "TCP"}
+          cluster_ip: 10.96.0.17
+          external_ips: []
+          addresses: ["198.18.0.100"]
+          managers: {"servicemesh.tcp/default": [8081]}
+    gateways:
+      description: All Istio Gateways with selector and servers, and the source that a set of this collection recorded.
+      type: list
+      elements: dict
+      returned: success
+    virtual_services:
+      description: All Istio VirtualServices with hosts, gateways and TCP rules.
+      type: list
+      elements: dict
+      returned: success
+    deployments:
+      description: The gateways that this collection runs, with replicas wanted and available.
+      type: list
+      elements: dict
+      returned: success
+    nodes:
+      description: The nodes' addresses, read only where a gateway's front Service is of type C(NodePort).
+      type: list
+      elements: dict
+      returned: success
+      sample: [{"name": "lab-control-plane", "addresses": ["198.18.0.2"]}]
+api_requests:
+  description: How many requests the API server was sent, by HTTP method; discovery by the client is not in it.
+  returned: always
+  type: dict
+  sample: {"GET": 9}
+"""
+
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.servicemesh.tcp.plugins.module_utils import _state
+from ansible_collections.servicemesh.tcp.plugins.module_utils._client import Api, ApiError, auth_argument_spec
+from ansible_collections.servicemesh.tcp.plugins.module_utils._failure import explain
+from ansible_collections.servicemesh.tcp.plugins.module_utils._kinds import KINDS, collection_path
+from ansible_collections.servicemesh.tcp.plugins.module_utils._names import GATEWAY_LABEL
+
+ISTIO_GROUP, ISTIO_VERSION = KINDS["Gateway"].api_version.split("/")
+
+
+def read(api: Api) -> dict[str, Any]:
+    """Read the cluster and return its projection."""
+
+    def project(kind: str, projection: Any, selector: str | None = None) -> list[Any]:
+        items = api.get(collection_path(kind), labelSelector=selector)["items"]
+        # Items of a list carry no kind of their own.
+        return [projection(item) for item in items]
+
+    groups = {group["name"]: group for group in api.get("/apis")["groups"]}
+    versions = {item["version"] for item in groups.get(ISTIO_GROUP, {"versions": []})["versions"]}
+    served = ISTIO_VERSION in versions
+    webhooks = api.get(collection_path("MutatingWebhookConfiguration"), labelSelector="app=sidecar-injector")["items"]
+    namespaces = api.get(collection_path("Namespace"))["items"]
+    services = project("Service", _state.service)
+    # A node port's endpoints are the nodes; nobody else needs the right to list them.
+    nodes = any(item["type"] == "NodePort" and GATEWAY_LABEL in item["labels"] for item in services)
+    return {
+        "version": _state.VERSION,
+        "cluster": {
+            "host": api.host,
+            "kubernetes": api.get("/version")["gitVersion"],
+            "openshift": "route.openshift.io" in groups,
+        },
+        "mesh": {
+            "served": served,
+            "control_planes": project("Deployment", _state.control_plane, "app=istiod"),
+            "revisions": _state.revisions(webhooks),
+        },
+        "namespaces": {item["metadata"]["name"]: _state.namespace(item) for item in namespaces},
+        "services": services,
+        "gateways": project("Gateway", _state.gateway) if served else [],
+        "virtual_services": project("VirtualService", _state.virtual_service) if served else [],
+        "deployments": project("Deployment", _state.deployment, GATEWAY_LABEL),
+        "nodes": project("Node", _state.node) if nodes else [],
+    }
+
+
+def main() -> None:
+    """Run the module."""
+    module = AnsibleModule(
+        argument_spec=auth_argument_spec(),
+        supports_check_mode=True,
+    )
+    try:
+        api = Api(module)
+        mesh = read(api)
+    except ApiError as error:
+        module.fail_json(**explain(error))
+    module.exit_json(changed=False, mesh=mesh, api_requests=dict(api.requests))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,391 @@
+#!/usr/bin/python
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Prove that TCP ports work, many at once."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: tcp_probe
+short_description: Prove that TCP ports work, many at once
+version_added: 0.1.0
+author:
+  - servicemesh.tcp developers (@servicemesh-tcp)
+description:
+  - Connects to TCP ports from where it runs, all at once, and tells for each address whether a backend is behind it.
+  - An open port proves nothing, because Envoy, load balancers and node ports accept a connection before there is a
+    backend. So a port is V(proven) only if the expected bytes came back (mode V(send)), or, for a protocol whose
+    server stays silent (mode V(connect)), if the session stays open and the Envoys of the gateway counted a
+    connection that a backend accepted and have a healthy endpoint.
+  - The Envoys are asked through the API server's port forwarding, once before and once after all sessions are opened.
+    Ports that share an Envoy cluster share its counters. They are proven together, which RV(results[].detail) says, and
+    looked at in halves where fewer sessions arrived than were opened.
+  - A port that does not answer does not fail the task. Look at RV(results).
+extends_documentation_fragment:
+  - kubernetes.core.k8s_auth_options
+attributes:
+  check_mode:
+    support: full
+    description: Can run in C(check_mode) and return changed status prediction without modifying target.
+    details:
+      - Connects to the ports as usual, and changes nothing.
+  diff_mode:
+    support: none
+    description: Will return details on what has changed (or possibly needs changing in C(check_mode)) in diff mode.
+    details:
+      - There is nothing that could change.
+requirements:
+  - python >= 3.10
+  - kubernetes >= 24.2.0, where O(targets[].gateway) is used
+options:
+  targets:
+    description:
+      - The ports to prove.
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      name:
+        description:
+          - What the results call it.
+        type: str
+        required: true
+      addresses:
+        description:
+          - IP addresses or host names. Each of them must answer, and each address of a name.
+        type: list
+        elements: str
+        required: true
+      port:
+        description:
+          - The port to connect to, from 1 to 65535.
+        type: int
+        required: true
+      mode:
+        description:
+          - How the port is proven.
+        type: str
+        default: connect
+        choices:
+          connect: Nothing is sent. The Envoys of O(targets[].gateway) say whether a backend accepted the session.
+          send: O(targets[].send) is sent, and O(targets[].expect) must be in the answer.
+      send:
+        description:
+          - The text to send. V(\\n), V(\\r), V(\\t), V(\\0), V(\\\\) and V(\\xNN) are bytes that are hard to write.
+          - Needed with O(targets[].mode=send), refused otherwise.
+        type: str
+      expect:
+        description:
+          - What must be within the first 64 KiB of the answer. Text, with the same escapes as O(targets[].send), or a
+            regular expression (Python, on bytes) between two slashes, such as V(/^SSH-2/).
+          - Defaults to what was sent, less white space at both ends, which is right for an echo server.
+        type: str
+      timeout:
+        description:
+          - Seconds for one attempt, from the connection request to the answer.
+        type: float
+        default: 5.0
+      gateway:
+        description:
+          - The name of an entry of O(gateways). Without it, an open session of mode V(connect) stays V(unseen).
+        type: str
+      cluster:
+        description:
+          - The Envoy clusters behind the port, as Envoy names them, such as
+            V(outbound|8081||echo-8081.echoserver-8000.svc.cluster.local), one per weighted backend.
+          - Name them with mode V(send), too, where silent ports lead to the same cluster, so that its connections are
+            not taken for theirs.
+        type: list
+        elements: str
+        default: []
+  gateways:
+    description:
+      - Where the pods of the gateways are. Reading them needs the right to C(list) C(pods), and to C(get) and C(create)
+        C(pods/portforward), in their namespaces.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      name:
+        description:
+          - What O(targets[].gateway) calls it.
+        type: str
+        required: true
+      namespace:
+        description:
+          - The namespace of its pods.
+        type: str
+        required: true
+      selector:
+        description:
+          - The labels of its pods.
+        type: dict
+        required: true
+  concurrency:
+    description:
+      - Connections that are being made or talked on at the same time. Open silent sessions do not count. Both are kept
+        within the hard limit of open files of the process.
+    type: int
+    default: 200
+  deadline:
+    description:
+      - Seconds during which ports that are not proven are tried again, with pauses of 0.2 to 2 seconds. V(0) is one
+        attempt. An attempt that has begun is finished, so the task may take O(targets[].timeout) longer.
+    type: float
+    default: 60.0
+  hold:
+    description:
+      - Seconds that a session of mode V(connect) must stay open.
+    type: float
+    default: 1.0
+notes:
+  - A backend pod with a sidecar has the sidecar accept the session, so mode V(connect) proves the way to the sidecar.
+    If the application refuses, the sidecar closes the session, which O(hold) notices.
+  - Clients other than this module may use a cluster during the proof. Their connections cannot be told from ours, and
+    RV(results[].detail) says when there were any.
+seealso:
+  - module: kubernetes.core.k8s_info
+"""
+
+EXAMPLES = r"""
+- name: Prove two echo servers by what they send back
+  servicemesh.tcp.tcp_probe:
+    targets:
+      - name: echo-8081
+        addresses: [198.18.255.1]
+        port: 8081
+        mode: send
+        send: hello\n
+      - name: echo-8082
+        addresses: [198.18.255.1]
+        port: 8082
+        mode: send
+        send: hello\n
+        expect: /hello$/
+  register: probe
+
+- name: Prove a silent port by the gateway's own count, trying for 20 seconds
+  servicemesh.tcp.tcp_probe:
+    deadline: 20
+    targets:
+      - name: orders-db
+        addresses: [db.example.com]
+        port: 5432
+        gateway: edge
+        cluster: ["outbound|5432||postgres.orders.svc.cluster.local"]
+    gateways:
+      - name: edge
+        namespace: gateways
+        selector:
+          istio: edge
+  register: probe
+
+- name: Fail unless every port is proven
+  ansible.builtin.assert:
+    that: probe.summary.proven == probe.summary.total
+    fail_msg: "{{ probe.results | rejectattr('state', 'eq', 'proven') | map(attribute='detail') }}"
+"""
+
+RETURN = r"""
+results:
+  description: One entry per address of each target, in the order of O(targets) and O(targets[].addresses).
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    name:
+      description: The name of the target.
+      returned: always
+      type: str
+      sample: echo-8081
+    host:
+      description: The address as O(targets[].addresses) has it.
+      returned: always
+      type: str
+      sample: tcp.example.com
+    address:
+      description: The IP address that was tried, or the name while it does not resolve.
+      returned: always
+      type: str
+      sample: 198.18.255.1
+    port:
+      description: The port that was tried.
+      returned: always
+      type: int
+      sample: 8081
+    state:
+      description:
+        - How the last attempt ended.
+        - V(proven), a backend answered, or accepted the session.
+        - V(wrong_answer), something else than O(targets[].expect) came back.
+        - V(no_answer), connected, and nothing came back.
+        - V(closed), connected, and the peer closed or reset the session.
+        - V(refused), the connection was refused.
+        - V(timeout), the connection request was not answered.
+        - V(unresolved), the name does not resolve.
+        - V(unreachable), there is no way to the address from here.
+        - V(no_upstream), the session is open, but the gateway's Envoy has no connection to a backend for it, or no
+          healthy endpoint.
+        - V(unseen), the session is open, but the gateway's Envoy could not be asked.
+      returned: always
+      type: str
+      sample: proven
+    connect_ms:
+      description: Milliseconds until the connection was made; null where it was not.
+      returned: always
+      type: float
+      sample: 0.9
+    first_byte_ms:
+      description: Milliseconds from the beginning of the attempt to the first byte of the answer; null where none came.
+      returned: always
+      type: float
+      sample: 2.3
+    attempts:
+      description: How often it was tried.
+      returned: always
+      type: int
+      sample: 1
+    answer:
+      description: The first 200 characters that came back in the last attempt.
+      returned: always
+      type: str
+      sample: "hello\n"
+    detail:
+      description: What was seen, in one sentence; empty where V(proven) needs no comment.
+      returned: always
+      type: str
+      sample: "the connection was refused: nothing listens there"
+  sample:
+    - name: echo-8081
+      host: tcp.example.com
+      address: 198.18.255.1
+      port: 8081
+      state: proven
+      connect_ms: 0.9
+      first_byte_ms: 2.3
+      attempts: 1
+      answer: "hello\n"
+      detail: ""
+summary:
+  description: How many results there are (C(total)), and how many of each state.
+  returned: success
+  type: dict
+  contains:
+    total:
+      description: The number of results.
+      returned: always
+      type: int
+      sample: 6
+    proven:
+      description: The number of results with this RV(results[].state). Every other state has a key of its own, too.
+      returned: always
+      type: int
+      sample: 6
+  sample: {total: 6, proven: 5, wrong_answer: 0, no_answer: 0, closed: 1, refused: 0, timeout: 0, unresolved: 0,
+    unreachable: 0, no_upstream: 0, unseen: 0}
+api_requests:
+  description: How many requests were sent to the API server.
+  returned: success
+  type: int
+  sample: 3
+"""
+
+import asyncio
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.servicemesh.tcp.plugins.module_utils._client import Api, ApiError, auth_argument_spec
+from ansible_collections.servicemesh.tcp.plugins.module_utils._envoy import Snapshot
+from ansible_collections.servicemesh.tcp.plugins.module_utils._portforward import EnvoyReader, Gateway
+from ansible_collections.servicemesh.tcp.plugins.module_utils._probe import Prober, sockets_allowed
+from ansible_collections.servicemesh.tcp.plugins.module_utils._probe_target import (
+    MODES,
+    Target,
+    TargetError,
+    parse_target,
+    summarize,
+)
+
+
+def argument_spec() -> dict[str, Any]:
+    """Return the options of the module."""
+    targets = {
+        "name": {"type": "str", "required": True},
+        "addresses": {"type": "list", "elements": "str", "required": True},
+        "port": {"type": "int", "required": True},
+        "mode": {"type": "str", "default": "connect", "choices": list(MODES)},
+        "send": {"type": "str"},
+        "expect": {"type": "str"},
+        "timeout": {"type": "float", "default": 5.0},
+        "gateway": {"type": "str"},
+        "cluster": {"type": "list", "elements": "str", "default": []},
+    }
+    gateways = {
+        "name": {"type": "str", "required": True},
+        "namespace": {"type": "str", "required": True},
+        "selector": {"type": "dict", "required": True},
+    }
+    return {
+        **auth_argument_spec(),
+        "targets": {"type": "list", "elements": "dict", "required": True, "options": targets},
+        "gateways": {"type": "list", "elements": "dict", "default": [], "options": gateways},
+        "concurrency": {"type": "int", "default": 200},
+        "deadline": {"type": "float", "default": 60.0},
+        "hold": {"type": "float", "default": 1.0},
+    }
+
+
+def check_options(params: dict[str, Any]) -> tuple[list[Target], dict[str, Gateway]]:
+    """Turn the options into targets and gateways; raise TargetError for what cannot be right."""
+    for name, least in (("concurrency", 1), ("deadline", 0), ("hold", 0)):
+        if params[name] < least:
+            raise TargetError(f"{name} is {params[name]}; give at least {least}")
+    gateways = {}
+    for entry in params["gateways"]:
+        if not entry["selector"]:
+            raise TargetError(f"gateway {entry['name']}: the selector is empty; give the labels of its pods")
+        if entry["name"] in gateways:
+            raise TargetError(f"gateway {entry['name']} is given twice")
+        gateways[entry["name"]] = Gateway(**entry)
+    targets = [parse_target(record) for record in params["targets"]]
+    for target in targets:
+        if target.gateway and target.gateway not in gateways:
+            known = ", ".join(sorted(gateways)) or "none"
+            raise TargetError(f"target {target.name}: gateway {target.gateway} is not in gateways; there are: {known}")
+    return targets, gateways
+
+
+def main() -> None:
+    """Run the module."""
+    module = AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True)
+    try:
+        targets, gateways = check_options(module.params)
+        # Talkative ports are proven without the cluster.
+        api = Api(module) if any(target.mode == "connect" and target.gateway for target in targets) else None
+    except TargetError as error:
+        module.fail_json(msg=str(error))
+    except ApiError as error:
+        module.fail_json(
+            msg=f"The gateways' Envoys cannot be asked, because there is no connection to the API server: {error}"
+        )
+    reader = EnvoyReader(api) if api else None
+
+    async def observe(gateway: str, wanted: Collection[str], pods: Sequence[str] | None) -> Snapshot:
+        return await asyncio.to_thread(reader.snapshot, gateways[gateway], wanted, pods)
+
+    prober = Prober(
+        targets,
+        observe,
+        concurrency=module.params["concurrency"],
+        deadline=module.params["deadline"],
+        hold=module.params["hold"],
+        sockets=sockets_allowed(),
+    )
+    results = asyncio.run(prober.run())
+    requests = sum(api.requests.values()) if api else 0
+    module.exit_json(changed=False, results=results, summary=summarize(results), api_requests=requests)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,176 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Reading a gateway's Envoys through the API server, with a stand-in for its two calls."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from types import SimpleNamespace
+
+import pytest
+from ansible_collections.servicemesh.tcp.plugins.module_utils import _portforward
+from ansible_collections.servicemesh.tcp.plugins.module_utils._client import ApiError
+from ansible_collections.servicemesh.tcp.plugins.module_utils._envoy import Endpoint
+from ansible_collections.servicemesh.tcp.plugins.module_utils._portforward import EnvoyReader, Gateway
+from kubernetes.client.exceptions import ApiException
+from websocket import ABNF, WebSocketConnectionClosedException
+
+EDGE = Gateway("edge", "gateways", {"istio": "edge", "app": "gw"})
+# 15000 in the byte order in which both channels begin.
+PORT = b"\x98\x3a"
+BODY = json.dumps(
+    {
+        "cluster_statuses": [
+            {
+                "name": "c",
+                "host_statuses": [
+                    {
+                        "address": {"socket_address": {"address": "10.0.0.7", "port_value": 80}},
+                        "stats": [{"name": "rq_total", "value": "4"}],
+                    }
+                ],
+            }
+        ]
+    }
+).encode()
+WHOLE = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n" % (len(BODY), BODY)
+
+
+class Forward:
+    """A forwarded port: its websocket gives these frames, then the end (or raises what is given)."""
+
+    def __init__(self, *frames):
+        self.frames = [b"\0" + PORT, b"\1" + PORT, *frames]
+        self.sent = []
+        self.closed = False
+        self.sock = self
+
+    def settimeout(self, seconds):
+        """Accept a time-out."""
+
+    def send(self, data, opcode):
+        """Note what is sent."""
+        self.sent.append((opcode, data))
+
+    def recv_data(self):
+        """Give the next frame."""
+        frame = self.frames.pop(0) if self.frames else (ABNF.OPCODE_CLOSE, b"")
+        if isinstance(frame, Exception):
+            raise frame
+        return frame if isinstance(frame, tuple) else (ABNF.OPCODE_BINARY, frame)
+
+    def close(self):
+        """Note that it was closed."""
+        self.closed = True
+
+
+def pod(name, ready="True", **metadata):
+    """Return a pod as the API server lists it."""
+    return {"metadata": {"name": name, **metadata}, "status": {"conditions": [{"type": "Ready", "status": ready}]}}
+
+
+class FakeApi:
+    """An API connection with these pods, that refuses to list them with the given status."""
+
+    def __init__(self, *pods, status=None):
+        self.requests = Counter()
+        self.pods = pods
+        self.status = status
+        self.core = SimpleNamespace(connect_get_namespaced_pod_portforward=None)
+
+    def get(self, path, **query):
+        """List the pods."""
+        self.requests["GET"] += 1
+        assert path == "/api/v1/namespaces/gateways/pods"
+        assert query == {"labelSelector": "app=gw,istio=edge"}
+        if self.status:
+            raise ApiError(self.status, "Forbidden", "pods is forbidden", "GET", path)
+        return {"items": list(self.pods)}
+
+
+@pytest.fixture
+def forwards(monkeypatch):
+    """What the pods' forwarded ports give, by pod; an exception is raised while opening."""
+    by_pod = {}
+
+    def stream(_connect, name, namespace, ports, _preload_content):
+        assert (namespace, ports, _preload_content) == ("gateways", "15000", False)
+        if isinstance(by_pod[name], Exception):
+            raise by_pod[name]
+        return by_pod[name]
+
+    monkeypatch.setattr(_portforward, "stream", stream)
+    return by_pod
+
+
+def test_all_ready_pods_are_read(forwards):
+    forwards.update({"a": Forward(b"\0" + WHOLE[:50], b"\0" + WHOLE[50:]), "b": Forward(b"\0" + WHOLE)})
+    api = FakeApi(pod("b"), pod("a"), pod("new", ready="False"), pod("old", deletionTimestamp="2026-11-21T00:00:00Z"))
+    snapshot = EnvoyReader(api).snapshot(EDGE, {"c"})
+    clusters = {"c": {"10.0.0.7:80": Endpoint(4, True)}}
+    assert snapshot.pods == {"a": clusters, "b": clusters}
+    assert snapshot.problems == ()
+    assert sum(api.requests.values()) == 3
+    assert all(forward.closed for forward in forwards.values())
+    ((opcode, request),) = forwards["a"].sent
+    assert opcode == ABNF.OPCODE_BINARY
+    assert request.startswith(b"\0GET /clusters?format=json HTTP/1.1\r\n")
+
+
+def test_the_second_reading_asks_the_same_pods_without_listing_them(forwards):
+    forwards["a"] = Forward(b"\0" + WHOLE)
+    api = FakeApi(status=500)
+    assert list(EnvoyReader(api).snapshot(EDGE, {"c"}, ["a"]).pods) == ["a"]
+    assert sum(api.requests.values()) == 1
+
+
+def test_the_end_of_the_channel_in_the_newer_protocol(forwards):
+    forwards["a"] = Forward(b"\0" + WHOLE, b"\xff\0", AssertionError("read on after the end"))
+    assert EnvoyReader(FakeApi(pod("a"))).snapshot(EDGE, {"c"}).problems == ()
+
+
+@pytest.mark.parametrize(
+    ("status", "words", "retry"),
+    [(403, "no right to get, list of pods in namespace gateways", False), (500, "pods is forbidden", True)],
+)
+def test_pods_that_cannot_be_listed(status, words, retry):
+    snapshot = EnvoyReader(FakeApi(status=status)).snapshot(EDGE, {"c"})
+    assert words in snapshot.problems[0]
+    assert snapshot.retry is retry
+
+
+def test_a_gateway_without_a_ready_pod():
+    snapshot = EnvoyReader(FakeApi(pod("a", ready="False"))).snapshot(EDGE, {"c"})
+    assert snapshot.problems == ("gateway edge has no ready pod in namespace gateways",)
+    assert snapshot.retry
+
+
+@pytest.mark.parametrize(
+    ("outcome", "words", "retry"),
+    [
+        (
+            ApiException(status=0, reason="Handshake status 403 Forbidden -+-+- {...}"),
+            "no right to get, create of pods/portforward in namespace gateways",
+            False,
+        ),
+        (ApiException(status=0, reason="Handshake status 404 Not Found -+-+- {...}"), "pod gateways/a is gone", True),
+        (
+            ApiException(status=0, reason="Handshake status 500 Oops -+-+- {...}"),
+            "forwarded: Handshake status 500",
+            True,
+        ),
+        (Forward(), "nothing came back from its admin port", True),
+        (Forward(b"\1cannot connect: refused"), "cannot connect: refused", True),
+        (Forward(b"\0" + WHOLE[:-40]), "no usable answer", True),
+        (Forward(b"\0HTTP/1.1 503 Busy\r\ncontent-length: 0\r\n\r\n"), "HTTP 503 Busy", True),
+        (Forward(WebSocketConnectionClosedException("gone")), "gone", True),
+        (Forward(TimeoutError("timed out")), "timed out", True),
+    ],
+)
+def test_what_goes_wrong_is_told_and_the_other_pods_are_read(forwards, outcome, words, retry):
+    forwards.update({"a": outcome, "b": Forward(b"\0" + WHOLE)})
+    snapshot = EnvoyReader(FakeApi(pod("a"), pod("b"))).snapshot(EDGE, {"c"})
+    assert list(snapshot.pods) == ["b"]
+    assert words in snapshot.problems[0]
+    assert snapshot.retry is retry
