@@ -14,7 +14,7 @@ LAB := tests/lab/lab
 
 .PHONY: help
 help:  ## this list
-	@sed -n 's/^\([a-z][a-z0-9.-]*\):.*  ## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+	@sed -n 's/^\([a-z][a-z0-9.-]*\):.*  ## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 
 .PHONY: venv
 venv:  ## build .venv at the pinned versions, if it is missing or the pins changed
@@ -62,8 +62,10 @@ bench: lab  ## measure the budgets, as ratios
 	@$(BIN)/python tests/bench/bench.py
 
 .PHONY: docs
-docs: venv  ## print the manual of every module, filter and role
-	@$(BIN)/python tests/tools/show_docs.py
+docs: venv  ## list the modules, filters and roles; "ansible-doc -t role servicemesh.tcp.expose" prints one manual
+	@for kind in module filter role; do \
+		echo "$$kind:"; $(BIN)/ansible-doc -t $$kind --list servicemesh.tcp || exit 1; \
+	done
 
 .PHONY: build
 build: venv  ## the collection's tarball, into build/

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ansible.module_utils.parsing.convert_bool import boolean
 from ansible_collections.servicemesh.tcp.plugins.module_utils._plan import exposure_plan
 from ansible_collections.servicemesh.tcp.plugins.plugin_utils._plain import plain_list, plain_state
 
@@ -15,7 +16,7 @@ def exposure_steps(
     ports: Any,
     state: Any,
     set: str = "default",
-    prune: bool = True,
+    prune: Any = True,
     allow_withdraw: Any = (),
     source: str = "",
 ) -> dict[str, Any]:
@@ -24,8 +25,8 @@ def exposure_steps(
         plain_list(NAME, "the input", ports),
         plain_state(NAME, state),
         set_name=str(set),
-        prune=bool(prune),
-        allow_withdraw=plain_list(NAME, "allow_withdraw", allow_withdraw),
+        prune=boolean(prune),
+        allow_withdraw=[str(name) for name in plain_list(NAME, "allow_withdraw", allow_withdraw)],
         source=str(source),
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ansible.module_utils.parsing.convert_bool import boolean
 from ansible_collections.servicemesh.tcp.plugins.module_utils._endpoints import endpoints
 from ansible_collections.servicemesh.tcp.plugins.plugin_utils._plain import plain_list
 
@@ -17,8 +18,8 @@ def tcp_endpoints(
     nodes: Any = (),
     results: Any = (),
     cluster: str = "",
-    probed: bool = True,
-    planned: bool = False,
+    probed: Any = True,
+    planned: Any = False,
 ) -> list[dict[str, Any]]:
     """Return where each port answers and how that is proven; see tcp_endpoints.yml."""
     return endpoints(
@@ -27,8 +28,8 @@ def tcp_endpoints(
         plain_list(NAME, "nodes", nodes),
         plain_list(NAME, "results", results),
         cluster=str(cluster),
-        probed=bool(probed),
-        planned=bool(planned),
+        probed=boolean(probed),
+        planned=boolean(planned),
     )
 
 

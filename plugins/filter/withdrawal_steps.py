@@ -17,7 +17,9 @@ def withdrawal_steps(
     names: Any = (),
 ) -> dict[str, Any]:
     """Plan the withdrawal of a set or of some of its records; see withdrawal_steps.yml."""
-    return withdrawal_plan(plain_state(NAME, state), set_name=str(set), names=plain_list(NAME, "names", names))
+    return withdrawal_plan(
+        plain_state(NAME, state), set_name=str(set), names=[str(name) for name in plain_list(NAME, "names", names)]
+    )
 
 
 class FilterModule:

@@ -91,8 +91,12 @@ def plan(api: Requests, steps: Iterable[Mapping[str, Any]], lenient: bool) -> li
                 answers.append(f"{describe(step['object'])}: {error.status} {error.reason}: {error.message}")
             continue
         except NamespaceInUse as error:
-            name = describe(step["object"])
-            findings.append(finding("NAMESPACE_IN_USE", name, holders=str(error)))
+            findings.append(finding("NAMESPACE_IN_USE", describe(step["object"]), holders=str(error)))
+            continue
+        except Missing:
+            metadata = step["object"]["metadata"]
+            values = {key: metadata[key] for key in ("name", "namespace")}
+            findings.append(finding("GATEWAY_MISSING", f"gateway {metadata['name']!r}", **values))
             continue
         if change.before is not None and change.action != "nothing" and not is_ours(_labels(change.before)):
             findings.append(finding("NOT_OURS", change.name, object=change.name))
@@ -127,6 +131,8 @@ def _try(
             if obj["kind"] == "Namespace":
                 _check_empty(api, obj["metadata"]["name"])
         return Change(step, "remove", before, None)
+    if before is None and step["existing"] and not lenient:
+        raise Missing(describe(obj))
     if before is None and obj["metadata"].get("namespace") in coming:
         return Change(step, "create", None, obj, tried=False)
     try:
@@ -141,6 +147,10 @@ def _try(
     if base is None:
         return Change(step, "create", None, after)
     return Change(step, "nothing" if _content(base) == _content(after) else "change", base, after)
+
+
+class Missing(Exception):
+    """An object of which a step only owns a share is not there."""
 
 
 class NamespaceInUse(Exception):

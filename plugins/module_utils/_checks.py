@@ -12,7 +12,7 @@ from typing import Any
 
 from ansible_collections.servicemesh.tcp.plugins.module_utils._findings import finding
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import DEFINED_BY_LABEL, is_ours
-from ansible_collections.servicemesh.tcp.plugins.module_utils._records import nearest
+from ansible_collections.servicemesh.tcp.plugins.module_utils._records import suggestion
 from ansible_collections.servicemesh.tcp.plugins.module_utils._view import View
 
 
@@ -58,7 +58,6 @@ def check_gateways(
     findings = []
     for gateway in gateways:
         subject = f"gateway {gateway['name']!r}"
-        deployment = view.deployments.get((gateway["namespace"], gateway["name"]))
         if not view.has_namespace(gateway["namespace"]) and namespace_state != "present":
             findings.append(
                 finding(
@@ -70,24 +69,23 @@ def check_gateways(
             )
             continue
         if gateway["refers"]:
-            if deployment is None:
+            if view.front_service(gateway) is None:
                 findings.append(
                     finding("GATEWAY_MISSING", subject, name=gateway["name"], namespace=gateway["namespace"])
                 )
             continue
-        findings += _check_definition(gateway, deployment, view, set_name)
+        findings += check_owner(gateway, view, set_name)
         findings += pod_revision(gateway, view)[1]
     return findings
 
 
-def _check_definition(
-    gateway: Mapping[str, Any], deployment: Mapping[str, Any] | None, view: View, set_name: str
-) -> list[dict[str, str]]:
+def check_owner(gateway: Mapping[str, Any], view: View, set_name: str) -> list[dict[str, str]]:
     """Check that nobody else made or defined what this gateway would be."""
     subject = f"gateway {gateway['name']!r}"
     service = view.front_service(gateway)
     if service is not None and not is_ours(service["labels"]):
         return [finding("NOT_OURS", subject, object=f"Service {gateway['namespace']}/{gateway['name']}")]
+    deployment = view.deployments.get((gateway["namespace"], gateway["name"]))
     holder = deployment["labels"].get(DEFINED_BY_LABEL) if deployment else None
     if holder is not None and holder != set_name:
         return [finding("GATEWAY_DEFINED_ELSEWHERE", subject, holder=holder, set=set_name)]
@@ -124,8 +122,8 @@ def _backend_missing(backend: Mapping[str, Any], subject: str, view: View) -> di
         hint = " (that namespace does not exist)"
     else:
         there = [name for namespace, name in view.services if namespace == backend["namespace"]]
-        word = nearest(backend["service"], there) if there else ""
-        hint = f" ({word})" if word.startswith("did you mean") else ""
+        meant = suggestion(backend["service"], there)
+        hint = f" ({meant})" if meant else ""
     return finding("BACKEND_MISSING", subject, service=backend["service"], namespace=backend["namespace"], hint=hint)
 
 

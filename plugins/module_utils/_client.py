@@ -19,19 +19,8 @@ from ansible.module_utils.basic import missing_required_lib
 
 try:
     from ansible_collections.kubernetes.core.plugins.module_utils.args_common import AUTH_ARG_SPEC
-    from ansible_collections.kubernetes.core.plugins.module_utils.k8s.client import get_api_client
-    from ansible_collections.kubernetes.core.plugins.module_utils.k8s.exceptions import CoreException
-except ImportError:  # the module says so when it runs
+except ImportError:  # the module says so when it connects
     AUTH_ARG_SPEC = {}
-
-try:
-    import kubernetes
-    import urllib3
-    from kubernetes.dynamic.exceptions import DynamicApiError
-
-    KUBERNETES_ERROR = None
-except ImportError:
-    KUBERNETES_ERROR = traceback.format_exc()
 
 if TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
@@ -62,8 +51,17 @@ class Api:
 
     def __init__(self, module: AnsibleModule) -> None:
         """Connect with the module's authentication options; ends the module where a library is missing."""
-        if KUBERNETES_ERROR:
-            module.fail_json(msg=missing_required_lib("kubernetes"), exception=KUBERNETES_ERROR)
+        # Here and not above: the client takes half a second to load, which a proof that asks nobody need not spend.
+        try:
+            from ansible_collections.kubernetes.core.plugins.module_utils.k8s.client import get_api_client
+            from ansible_collections.kubernetes.core.plugins.module_utils.k8s.exceptions import CoreException
+            from kubernetes.dynamic.exceptions import DynamicApiError
+            from urllib3.exceptions import HTTPError
+        except ImportError:
+            module.fail_json(
+                msg=missing_required_lib("kubernetes and kubernetes.core"), exception=traceback.format_exc()
+            )
+        self._unreachable, self._refused = HTTPError, DynamicApiError
         self.requests: Counter[str] = Counter()
         # The client's discovery sets no time-out of its own; an address that swallows packets would hang the run.
         socket.setdefaulttimeout(REQUEST_TIMEOUT[0])
@@ -72,7 +70,7 @@ class Api:
             self._client = get_api_client(**auth).client
         except CoreException as error:
             raise ApiError(0, "Unconfigured", str(error), "GET", "/version") from error
-        except urllib3.exceptions.HTTPError as error:
+        except HTTPError as error:
             raise ApiError(0, "Unreachable", str(error), "GET", "/version") from error
         except DynamicApiError as error:
             raise _api_error(error, "GET", "/version") from error
@@ -83,9 +81,9 @@ class Api:
         return self._client.configuration.host
 
     @property
-    def core(self) -> Any:
-        """A C(CoreV1Api) on the same connection, for what is no plain request (port forwarding)."""
-        return kubernetes.client.CoreV1Api(self._client.client)
+    def client(self) -> Any:
+        """The Python client's C(ApiClient), for what is no plain request (port forwarding)."""
+        return self._client.client
 
     def get(self, path: str, **query: Any) -> dict[str, Any]:
         """Read one path."""
@@ -135,9 +133,9 @@ class Api:
                 serialize=False,
                 _request_timeout=REQUEST_TIMEOUT,
             )
-        except DynamicApiError as error:
+        except self._refused as error:
             raise _api_error(error, method, path) from error
-        except urllib3.exceptions.HTTPError as error:
+        except self._unreachable as error:
             raise ApiError(0, "Unreachable", str(error), method, path) from error
         return response.data
 

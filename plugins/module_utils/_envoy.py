@@ -19,6 +19,15 @@ from typing import Any
 
 
 @dataclass(frozen=True)
+class Gateway:
+    """Where a gateway's pods are found."""
+
+    name: str
+    namespace: str
+    selector: Mapping[str, str]
+
+
+@dataclass(frozen=True)
 class Endpoint:
     """One backend address of a cluster: how many connections it accepted, and whether Envoy would use it."""
 
@@ -128,7 +137,7 @@ def judge(before: Snapshot, after: Snapshot, clusters: Collection[str], sessions
 
 
 def lacks(snapshot: Snapshot, clusters: Collection[str]) -> str:
-    """Say in one sentence what a gateway's Envoys lack for these clusters; empty where an endpoint is healthy."""
+    """Say in one sentence what a gateway's Envoys lack for these clusters; empty where nothing is seen to lack."""
     endpoints: dict[str, bool] = {}
     known = False
     for pod in snapshot.pods.values():
@@ -136,7 +145,7 @@ def lacks(snapshot: Snapshot, clusters: Collection[str]) -> str:
             known = known or name in pod
             for address, endpoint in pod.get(name, {}).items():
                 endpoints[address] = endpoints.get(address, False) or endpoint.healthy
-    if any(endpoints.values()):
+    if any(endpoints.values()) or not snapshot.pods:
         return ""
     if endpoints:
         return f"the gateway's Envoy takes none of the {len(endpoints)} endpoint(s) of {_names(clusters)} for healthy"

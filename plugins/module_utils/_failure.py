@@ -21,7 +21,9 @@ def finding_of(error: ApiError, subject: str | None = None) -> dict[str, str] | 
     """Return the finding behind an answer, V(None) where the catalogue has no word for it."""
     if error.status == 0:
         return finding("CLUSTER_UNREACHABLE", subject or "cluster", message=error.message)
-    if error.status in (401, 403):
+    if error.status == 401:
+        return finding("UNAUTHENTICATED", subject or "cluster", message=error.message)
+    if error.status == 403:
         return finding("FORBIDDEN", subject or error.path, verb=VERBS[error.method], message=error.message)
     return None
 

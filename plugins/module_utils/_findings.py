@@ -58,8 +58,8 @@ CATALOGUE: Mapping[str, Rule] = {
     ),
     "GATEWAY_MISSING": Rule(
         "error",
-        "there is no gateway {name!r} in namespace {namespace!r}, and the record only refers to it.",
-        "Define it (service, replicas, ...) in one inventory, or mend its name and namespace.",
+        "there is no front Service {namespace}/{name}, so there is no such gateway to publish on.",
+        "Define the gateway (service, replicas, ...) in one inventory and run role gateways, or mend its name.",
     ),
     "GATEWAY_UNKNOWN": Rule(
         "error",
@@ -73,7 +73,7 @@ CATALOGUE: Mapping[str, Rule] = {
     ),
     "KEY_UNKNOWN": Rule(
         "error",
-        "{key!r} is not a known key; {nearest}.",
+        "{key!r} is not a known key; {nearest}",
         "Mend the spelling, or take the key out.",
     ),
     "NAMESPACE_IN_USE": Rule(
@@ -136,6 +136,11 @@ CATALOGUE: Mapping[str, Rule] = {
         "this run would withdraw {count} of the {total} ports of the set ({ports}), and {reason}.",
         "If that is meant, name the records in tcp_allow_withdraw, or set it to 'all'.",
     ),
+    "UNAUTHENTICATED": Rule(
+        "error",
+        "the API server does not take the credential: {message}",
+        "Check tcp_kubeconfig or tcp_api_key (or K8S_AUTH_*); a token may have expired.",
+    ),
     "VALUE_INVALID": Rule(
         "error",
         "{key}: {value!r} is not valid; {rule}.",
@@ -153,6 +158,9 @@ def finding(code: str, subject: str, **values: Any) -> dict[str, str]:
     """Make one finding: the subject is what people look for first (a record, a gateway, an object, a set)."""
     rule = CATALOGUE[code]
     sentence, remedy = rule.sentence.format(**values), rule.remedy.format(**values)
+    # The API server's own words come without a full stop.
+    if sentence[-1] not in ".?!":
+        sentence += "."
     return {
         "code": code,
         "severity": rule.severity,

@@ -15,6 +15,7 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils import _exposure
 from ansible_collections.servicemesh.tcp.plugins.module_utils._checks import (
     check_gateways,
     check_mesh,
+    check_owner,
     pod_revision,
 )
 from ansible_collections.servicemesh.tcp.plugins.module_utils._findings import errors, finding
@@ -42,9 +43,14 @@ Step = dict[str, Any]
 Place = tuple[str, str]
 
 
-def apply_step(obj: Mapping[str, Any], manager: str = COLLECTION, force: bool = True, wait: bool = False) -> Step:
-    """Apply an object; force only where it is wholly ours."""
-    return {"state": "present", "object": obj, "manager": manager, "force": force, "wait": wait}
+def apply_step(obj: Mapping[str, Any], manager: str = COLLECTION, wait: bool = False) -> Step:
+    """Apply an object that is wholly ours, taking over what somebody changed in it by hand."""
+    return {"state": "present", "object": obj, "manager": manager, "force": True, "wait": wait}
+
+
+def share_step(obj: Mapping[str, Any], manager: str) -> Step:
+    """Apply a share of an object that must be there already, without taking anything from its other owners."""
+    return {"state": "present", "object": obj, "manager": manager, "force": False, "existing": True}
 
 
 def remove_step(obj: Mapping[str, Any], wait: bool = False) -> Step:
@@ -63,7 +69,7 @@ def gateway_plan(
     gateways, findings = read_gateways(raw_gateways)
     view = View(state)
     if gateways_state == "absent":
-        findings += _check_removal(gateways, view)
+        findings += _check_removal(gateways, view, set_name)
         steps = [step for gateway in gateways if not gateway["refers"] for step in _remove_gateway(gateway)]
         if namespace_state == "present":
             namespaces = [gateway["namespace"] for gateway in gateways if not gateway["refers"]]
@@ -98,22 +104,18 @@ def _remove_gateway(gateway: Mapping[str, Any]) -> list[Step]:
     ]
 
 
-def _check_removal(gateways: Iterable[Mapping[str, Any]], view: View) -> list[dict[str, str]]:
-    """Keep a gateway that anybody still publishes on."""
+def _check_removal(gateways: Iterable[Mapping[str, Any]], view: View, set_name: str) -> list[dict[str, str]]:
+    """Keep a gateway that somebody else defined, or on which anybody still publishes."""
     findings = []
     for gateway in gateways:
         if gateway["refers"]:
             continue
+        subject = f"gateway {gateway['name']!r}"
+        findings += check_owner(gateway, view, set_name)
         holders = [f"set {name!r}" for name in view.sets_on(gateway)]
-        service = view.front_service(gateway)
-        if service and is_ours(service["labels"]):
-            # A port that is neither ours nor a set's was added by somebody who relies on it.
-            held = {port for ports in service["managers"].values() for port in ports}
-            holders += [
-                f"port {port['port']} of nobody we know" for port in service["ports"] if port["port"] not in held
-            ]
+        holders += [f"{holder} port {port}" for port, holder in view.stray_ports(gateway).items()]
         if holders:
-            findings.append(finding("GATEWAY_IN_USE", f"gateway {gateway['name']!r}", holders=", ".join(holders)))
+            findings.append(finding("GATEWAY_IN_USE", subject, holders=", ".join(holders)))
     return findings
 
 
@@ -250,7 +252,7 @@ def _set_steps(
         staying = [item for item in leaving if item["port"] in served]
         if listeners:
             share = sorted([*listeners, *staying], key=lambda item: item["port"])
-            opening.append(apply_step(_exposure.service_share(gateway, namespace, share, uid), manager, force=False))
+            opening.append(share_step(_exposure.service_share(gateway, namespace, share, uid), manager))
             routing += [
                 apply_step(_exposure.network_policy(gateway, namespace, set_name, listeners), manager),
                 apply_step(_exposure.istio_gateway(gateway, namespace, set_name, listeners, source), manager),
@@ -264,7 +266,7 @@ def _set_steps(
             ]
         if staying:
             share = _exposure.service_share(gateway, namespace, listeners, uid)
-            closing.append(apply_step(share, manager, force=False))
+            closing.append(share_step(share, manager))
     return opening + routing + closing
 
 

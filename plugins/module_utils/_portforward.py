@@ -9,39 +9,34 @@ from __future__ import annotations
 
 import http.client
 import io
-import re
 import threading
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Any
 
 from ansible_collections.servicemesh.tcp.plugins.module_utils._client import Api, ApiError
-from ansible_collections.servicemesh.tcp.plugins.module_utils._envoy import Clusters, Snapshot, parse_clusters
+from ansible_collections.servicemesh.tcp.plugins.module_utils._envoy import (
+    Clusters,
+    Gateway,
+    Snapshot,
+    parse_clusters,
+)
 
 try:
-    from kubernetes.client.exceptions import ApiException
-    from kubernetes.stream import stream
-    from websocket import ABNF, WebSocketException
+    from kubernetes.stream.ws_client import create_websocket
+    from websocket import ABNF, WebSocketBadStatusException, WebSocketException
 except ImportError:  # Api says so when the module runs
     pass
 
 # Envoy's admin API listens on the pod's loopback only, which is where a forwarded port ends.
 ADMIN_PORT = 15000
 CLUSTERS_REQUEST = b"GET /clusters?format=json HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+# The first byte of a frame is its channel: the port's data or its errors.
+DATA, ERRORS = 0, 1
 # Seconds without a byte until an answer is given up.
 READ_TIMEOUT = 15.0
 # Gateway pods asked at the same time.
 READERS = 8
-
-
-@dataclass(frozen=True)
-class Gateway:
-    """Where a gateway's pods are found."""
-
-    name: str
-    namespace: str
-    selector: Mapping[str, str]
 
 
 class Unreadable(Exception):
@@ -58,16 +53,17 @@ class EnvoyReader:
     def __init__(self, api: Api) -> None:
         """Use this connection to the API server; the requests made are counted in it."""
         self._api = api
-        # The client swaps a method of the shared connection while it opens a stream.
-        self._opening = threading.Lock()
+        # The connection and its counter serve one thread at a time.
+        self._lock = threading.Lock()
 
     def snapshot(self, gateway: Gateway, wanted: Collection[str], pods: Sequence[str] | None = None) -> Snapshot:
         """Read the wanted clusters of these pods, or of all that are ready; what goes wrong is in the snapshot."""
         try:
             names = self._ready_pods(gateway) if pods is None else pods
         except ApiError as error:
-            right = f"get, list of pods in namespace {gateway.namespace}"
-            text = f"no right to {right}" if error.status == 403 else f"pods were not listed: {error}"
+            text = f"the pods of gateway {gateway.name} could not be listed: {error}"
+            if error.status == 403:
+                text = f"no right to list pods in namespace {gateway.namespace}"
             return Snapshot(problems=(text,), retry=error.status not in (401, 403))
         if not names:
             text = f"gateway {gateway.name} has no ready pod in namespace {gateway.namespace}"
@@ -86,55 +82,78 @@ class EnvoyReader:
     def _ready_pods(self, gateway: Gateway) -> list[str]:
         """Name the gateway's pods that get traffic."""
         selector = ",".join(f"{key}={value}" for key, value in sorted(gateway.selector.items()))
-        with self._opening:
+        with self._lock:
             answer = self._api.get(f"/api/v1/namespaces/{gateway.namespace}/pods", labelSelector=selector)
         return sorted(pod["metadata"]["name"] for pod in answer["items"] if _is_ready(pod))
 
     def _clusters(self, namespace: str, pod: str, wanted: Collection[str]) -> Clusters:
         """Read one pod's clusters; raise Unreadable with the reason otherwise."""
         try:
-            with self._opening:
-                self._api.requests["GET"] += 1
-                connect = self._api.core.connect_get_namespaced_pod_portforward
-                forward = stream(connect, pod, namespace, ports=str(ADMIN_PORT), _preload_content=False)
-        except ApiException as error:
+            websocket = self._open(f"/api/v1/namespaces/{namespace}/pods/{pod}/portforward?ports={ADMIN_PORT}")
+        except (WebSocketException, OSError) as error:
             raise _refusal(error, namespace, pod) from error
         try:
-            # The frames are read here: the client's own port forwarding uses select(), which fails once the
-            # process has more than 1,024 descriptors, and held sessions are that many.
-            return parse_clusters(http_body(_talk(forward.sock)), wanted)
+            return parse_clusters(_ask(websocket), wanted)
         except (WebSocketException, OSError, ValueError, http.client.HTTPException) as error:
             raise Unreadable(f"the Envoy of pod {namespace}/{pod} gave no usable answer: {error}") from error
         finally:
-            forward.close()
+            websocket.shutdown()
+
+    def _open(self, path: str) -> Any:
+        """Open a websocket to the API server with the connection's own authentication.
+
+        The client's stream() would do, but importing the CoreV1Api that it wants costs a second of CPU; its
+        portforward() runs select(), which fails once held sessions make more than 1,024 descriptors.
+        """
+        with self._lock:
+            self._api.requests["GET"] += 1
+        client = self._api.client
+        headers = {name.lower(): value for name, value in client.default_headers.items()}
+        if token := client.configuration.auth_settings().get("BearerToken"):
+            headers["authorization"] = token["value"]
+        url = client.configuration.host.replace("http", "ws", 1) + path
+        return create_websocket(client.configuration, url, headers)
 
 
-def _talk(socket: Any) -> bytes:
-    """Send the request over a forwarded port's websocket and return all that comes back."""
-    socket.settimeout(READ_TIMEOUT)
-    # The first byte of a frame is its channel: 0 is the port's data, 1 its errors.
-    socket.send(b"\0" + CLUSTERS_REQUEST, opcode=ABNF.OPCODE_BINARY)
-    channels: dict[int, list[bytes]] = {0: [], 1: []}
-    while True:
-        opcode, frame = socket.recv_data()
-        if opcode == ABNF.OPCODE_CLOSE:
-            break
-        channel = frame[0]
-        if channel in channels:
-            channels[channel].append(frame[1:])
-        elif channels[0]:
-            break  # the newer protocol's word for the end of a channel
-    # Both channels begin with a frame that repeats the port number.
-    if len(channels[1]) > 1:
-        raise ValueError(b"".join(channels[1][1:]).decode(errors="replace"))
-    return b"".join(channels[0][1:])
+class _Channel(io.RawIOBase):
+    """The data channel of a forwarded port as a file; its frames are read when they are asked for."""
+
+    def __init__(self, websocket: Any) -> None:
+        super().__init__()
+        self._websocket = websocket
+        self._rest = b""
+        # Both channels begin with a frame that repeats the port number.
+        self._begun = {DATA: False, ERRORS: False}
+
+    def makefile(self, _mode: str) -> io.BufferedReader:
+        """Return a file of this channel, as C(HTTPResponse) asks of a socket."""
+        return io.BufferedReader(self)
+
+    def readable(self) -> bool:
+        """Say that this file can be read."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill the buffer with what is there, waiting for the next frame if nothing is; 0 is the end."""
+        while not self._rest:
+            opcode, frame = self._websocket.recv_data()
+            if opcode == ABNF.OPCODE_CLOSE or frame[0] not in self._begun:
+                return 0
+            if self._begun[frame[0]] and frame[0] == ERRORS:
+                raise OSError(frame[1:].decode(errors="replace"))
+            self._rest = frame[1:] if self._begun[frame[0]] else b""
+            self._begun[frame[0]] = True
+        size = min(len(buffer), len(self._rest))
+        buffer[:size], self._rest = self._rest[:size], self._rest[size:]
+        return size
 
 
-def http_body(answer: bytes) -> bytes:
-    """Return the body of an HTTP answer; raise HTTPException unless it is whole and a success."""
-    if not answer:
-        raise http.client.HTTPException("nothing came back from its admin port")
-    response = http.client.HTTPResponse(_Bytes(answer))
+def _ask(websocket: Any) -> bytes:
+    """Send the request over a forwarded port's websocket and return the body of the answer."""
+    websocket.settimeout(READ_TIMEOUT)
+    websocket.send(bytes([DATA]) + CLUSTERS_REQUEST, opcode=ABNF.OPCODE_BINARY)
+    # Read to the end of the answer, not of the connection: the kubelet takes a second to close it.
+    response = http.client.HTTPResponse(_Channel(websocket))
     response.begin()
     body = response.read()
     if response.status != 200:
@@ -142,28 +161,16 @@ def http_body(answer: bytes) -> bytes:
     return body
 
 
-class _Bytes:
-    """Bytes that already arrived, in the shape of the socket that C(HTTPResponse) reads from."""
-
-    def __init__(self, data: bytes) -> None:
-        self._data = data
-
-    def makefile(self, _mode: str) -> io.BytesIO:
-        """Return a file of the bytes."""
-        return io.BytesIO(self._data)
-
-
-def _refusal(error: Any, namespace: str, pod: str) -> Unreadable:
+def _refusal(error: Exception, namespace: str, pod: str) -> Unreadable:
     """Say why no port could be forwarded."""
-    # The client hides the status of a refused handshake in its text.
-    found = re.search(r"Handshake status (\d+)", str(error.reason))
-    status = int(found[1]) if found else error.status
+    status = error.status_code if isinstance(error, WebSocketBadStatusException) else 0
     if status in (401, 403):
-        right = f"get, create of pods/portforward in namespace {namespace}"
+        right = f"get and create pods/portforward in namespace {namespace}"
         return Unreadable(f"no right to {right}, so the gateway's Envoy could not be asked", retry=False)
     if status == 404:
         return Unreadable(f"pod {namespace}/{pod} is gone")
-    text = str(error.reason).split(" -+-+- ")[0]
+    # The rest of the text is the answer's headers and body.
+    text = str(error).split(" -+-+- ")[0]
     return Unreadable(f"no port of pod {namespace}/{pod} could be forwarded: {text}")
 
 

@@ -29,13 +29,13 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._records import (
     DNS_LABEL,
     DNS_LABEL_RULE,
     is_reserved,
-    nearest,
     read_gateways,
     read_records,
+    suggestion,
 )
 from ansible_collections.servicemesh.tcp.plugins.module_utils._view import View
 
-# A privileged port's listener binds port + 10000, or the next thousand that is free.
+# The listener of a privileged port binds port + 10000, or the next thousand that is free.
 PRIVILEGED_END = 1024
 PRIVILEGED_SHIFT = 10000
 PRIVILEGED_STEP = 1000
@@ -64,7 +64,7 @@ def port_map(
         )
     by_name = {gateway["name"]: gateway for gateway in gateways}
     # A gateway that was refused is still named: one mistake gives one finding.
-    named = {gateway.get("name") for gateway in raw_gateways if isinstance(gateway, Mapping)}
+    named = {str(gateway.get("name")) for gateway in raw_gateways if isinstance(gateway, Mapping)}
     for record in records:
         if record["gateway"] not in named:
             findings.append(_unknown_gateway(record, sorted(by_name)))
@@ -97,13 +97,13 @@ def _grouped(records: Iterable[Mapping[str, Any]]) -> dict[str, list[Mapping[str
 
 def _unknown_gateway(record: Mapping[str, Any], known: list[str]) -> dict[str, str]:
     """Name the gateway that a record asks for and that nobody defined."""
-    hint = f" ({nearest(record['gateway'], known)})" if known else ""
+    meant = suggestion(record["gateway"], known)
     return finding(
         "GATEWAY_UNKNOWN",
         f"record {record['name']!r}",
         gateway=record["gateway"],
         known=", ".join(known) or "none",
-        hint=hint,
+        hint=f" ({meant})" if meant else "",
     )
 
 
@@ -177,38 +177,37 @@ def _target_ports(
 ) -> tuple[dict[str, int], list[dict[str, str]]]:
     """Choose the port that each listener binds in the gateway's pods.
 
-    Given ones and ports from 1024 on come first, since they have no choice; a privileged port then takes a high one
-    that collides with nothing, and keeps the one that the cluster already shows (a change of it would cut sessions).
+    What the cluster already shows is kept, since a change of it would cut sessions; given ones have no choice;
+    a port from 1024 on takes its own number, and a privileged one a high port that collides with nothing.
     """
     held = dict(taken)
     targets: dict[str, int] = {}
     findings: list[dict[str, str]] = []
 
-    def take(record: Mapping[str, Any], target: int, key: str) -> None:
+    def take(record: Mapping[str, Any], target: int) -> None:
         if target in held:
-            findings.append(_taken(record, key, target, held[target]))
+            findings.append(_taken(record, "target port", target, held[target]))
             return
         held[target] = f"record {record['name']!r} of the same set"
         targets[record["name"]] = target
 
-    given = [record for record in records if record["target_port"] is not None]
-    straight = [record for record in records if record["target_port"] is None and record["port"] >= PRIVILEGED_END]
-    privileged = [record for record in records if record["target_port"] is None and record["port"] < PRIVILEGED_END]
-    for record in given:
-        take(record, record["target_port"], "target port")
-    for record in straight:
-        take(record, record["port"], "target port")
-    for record in privileged:
+    free = [record for record in records if record["target_port"] is None]
+    for record in free:
         kept = observed.get(port_name(record["port"], set_name, record["name"]))
         if kept is not None and kept >= PRIVILEGED_END and kept not in held:
-            take(record, kept, "target port")
-    for record in privileged:
+            take(record, kept)
+    for record in records:
+        if record["target_port"] is not None:
+            take(record, record["target_port"])
+    # Straight ones first: a privileged port can go anywhere.
+    for record in sorted(free, key=lambda item: item["port"] < PRIVILEGED_END):
         if record["name"] not in targets:
-            take(record, _free_high_port(record["port"], held), "target port")
+            straight = record["port"] >= PRIVILEGED_END and record["port"] not in held
+            take(record, record["port"] if straight else _free_high_port(record["port"], held))
     return targets, findings
 
 
 def _free_high_port(port: int, held: Mapping[int, str]) -> int:
-    """Return a free target port for a privileged port: 10000 above it, further thousands up, or any that is free."""
+    """Return a free target port: 10000 above the port, further thousands up, or any that is free."""
     candidates = itertools.chain(range(port + PRIVILEGED_SHIFT, 65536, PRIVILEGED_STEP), range(PRIVILEGED_END, 65536))
     return next(target for target in candidates if target not in held and not is_reserved(target))

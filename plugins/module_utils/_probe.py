@@ -10,6 +10,7 @@ This module_util is **PRIVATE** and should only be used by this collection. Brea
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import os
 import resource
@@ -39,16 +40,20 @@ FIRST_PAUSE, PAUSE_GROWTH, LONGEST_PAUSE = 0.2, 1.5, 2.0
 ANSWER_LIMIT = 65536
 # Descriptors left for the interpreter, the resolver and the API server's connections.
 RESERVED_FILES = 128
+MOST_FILES = 65536
 # Python 3.10 still tells the two apart.
 TIMEOUTS = (TimeoutError, asyncio.TimeoutError)
 
 
 def sockets_allowed() -> int:
-    """Raise the soft limit of open files to the hard one and return how many sockets may be open at once."""
-    _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    limit = 65536 if hard == resource.RLIM_INFINITY else min(hard, 65536)
-    return max(limit - RESERVED_FILES, 1)
+    """Raise the soft limit of open files towards the hard one; return how many sockets may be open at once."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
+    # Some kernels allow less than the hard limit says.
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
+    soft, _hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return max((MOST_FILES if soft == resource.RLIM_INFINITY else min(soft, MOST_FILES)) - RESERVED_FILES, 1)
 
 
 class Prober:
@@ -213,7 +218,8 @@ class Prober:
         try:
             await asyncio.gather(*map(self._hold, probes))
             held = {probe.target.gateway for probe in probes if probe.session}
-            after = await self._ask({name: wanted[name] for name in wanted if name in held}, before)
+            again = {name: wanted[name] for name in wanted if name in held and before[name].pods}
+            after = {**dict.fromkeys(wanted, Snapshot()), **await self._ask(again, before)}
             # Whatever was open at any moment between the two readings may have been counted.
             return [part for group in groups for part in judge_group(group, before, after, self._opened - closed)]
         finally:

@@ -8,6 +8,7 @@ This module_util is **PRIVATE** and should only be used by this collection. Brea
 from __future__ import annotations
 
 import ipaddress
+import math
 import re
 import time
 from asyncio import StreamReader, StreamWriter
@@ -67,8 +68,8 @@ def parse_target(record: Mapping[str, Any]) -> Target:
         raise TargetError(f"target {name}: no address is given; name at least one IP address or host name")
     if not 1 <= record["port"] <= 65535:
         raise TargetError(f"target {name}: port {record['port']} is out of range; ports go from 1 to 65535")
-    if timeout <= 0:
-        raise TargetError(f"target {name}: timeout is {timeout}; give more than 0 seconds")
+    if not 0 < timeout < math.inf:
+        raise TargetError(f"target {name}: timeout is {timeout}; give a number of seconds above 0")
     if mode == "connect" and (sent or expect):
         raise TargetError(f"target {name}: send and expect need mode: send")
     if mode == "send" and not sent:

@@ -8,6 +8,7 @@ This module_util is **PRIVATE** and should only be used by this collection. Brea
 from __future__ import annotations
 
 import difflib
+import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -136,11 +137,10 @@ class Problems:
         self.add("VALUE_INVALID", key=key, value=value, rule=rule)
 
 
-def nearest(word: str, known: Iterable[str]) -> str:
-    """Say which known word is nearest: C(did you mean 'backend'?), or list them all."""
-    known = sorted(known)
-    match = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
-    return f"did you mean {match[0]!r}?" if match else f"known are {', '.join(known)}"
+def suggestion(word: str, known: Iterable[str]) -> str:
+    """Ask for the known word that is nearest: C(did you mean 'backend'?), '' where none is near."""
+    match = difflib.get_close_matches(word, sorted(known), n=1, cutoff=0.5)
+    return f"did you mean {match[0]!r}?" if match else ""
 
 
 def to_port(value: Any) -> int | None:
@@ -178,7 +178,8 @@ def _keys(problems: Problems, where: str, given: Mapping[str, Any], known: Itera
     """Refuse keys that are not known, with the nearest one that is, and keys that are not built yet."""
     for key in given:
         if key not in known:
-            problems.add("KEY_UNKNOWN", key=f"{where}{key}", nearest=nearest(str(key), known))
+            meant = suggestion(str(key), known) or f"known are {', '.join(sorted(known))}."
+            problems.add("KEY_UNKNOWN", key=f"{where}{key}", nearest=meant)
         elif key not in built:
             problems.add("KEY_NOT_BUILT", key=f"{where}{key}")
 
@@ -241,7 +242,7 @@ def _probe(problems: Problems, value: Any) -> dict[str, Any]:
             if key in probe:
                 problems.invalid(f"probe.{key}", probe[key], f"it has no meaning with mode {mode!r}")
     timeout = probe.get("timeout", 5)
-    if isinstance(timeout, bool) or not isinstance(timeout, (int, float)) or timeout <= 0:
+    if isinstance(timeout, bool) or not isinstance(timeout, (int, float)) or not 0 < timeout < math.inf:
         problems.invalid("probe.timeout", timeout, "it must be a number of seconds above 0")
     else:
         result["timeout"] = timeout
@@ -253,8 +254,8 @@ def _read_record(raw: Mapping[str, Any], subject: str) -> tuple[dict[str, Any], 
     problems = Problems(subject)
     _keys(problems, "", raw, RECORD_KEYS, RECORD_BUILT)
     name = raw.get("name")
-    if not isinstance(name, str) or not name.strip():
-        problems.invalid("name", name, "every record needs a name")
+    if not isinstance(name, str) or not name.strip() or not name.isprintable():
+        problems.invalid("name", name, "every record needs a name of printable characters")
     record: dict[str, Any] = {
         "name": name,
         "gateway": _label(problems, "gateway", raw.get("gateway")),

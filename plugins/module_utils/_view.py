@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import (
+    COLLECTION,
     GATEWAY_LABEL,
     SET_LABEL,
     gateway_pod_labels,
@@ -33,7 +34,8 @@ class View:
         for planned in planned_services:
             place = (planned["namespace"], planned["service"])
             self.services.setdefault(place, _planned_service(planned))
-        self.gateways = list(state["gateways"])
+        # Oldest first: Istio lets the older of two servers on a port win.
+        self.gateways = sorted(state["gateways"], key=lambda item: (item["created"], item["name"], item["namespace"]))
         self.virtual_services = {(item["namespace"], item["name"]): item for item in state["virtual_services"]}
         self.deployments = {(item["namespace"], item["name"]): item for item in state["deployments"]}
         self.nodes = list(state.get("nodes", []))
@@ -60,16 +62,41 @@ class View:
         return sorted(name for name in found if name)
 
     def foreign_ports(self, gateway: Mapping[str, Any], set_name: str) -> dict[int, str]:
-        """Return the TCP ports of a gateway's front Service that are not this set's, with who holds them."""
+        """Return the ports of a gateway that are not this set's to publish, with who holds them.
+
+        Those are ports of its front Service, and numbers of other people's servers on its pods: a server's number is
+        translated by the Service, so a second server of that number lands on the same listener.
+        """
+        found: dict[int, str] = {}
+        for item in self._foreign_gateways(gateway, set_name):
+            for server in item["servers"]:
+                found.setdefault(server["port"], _gateway_holder(item))
         service = self.front_service(gateway)
         if service is None:
-            return {}
+            return found
         own = set(service["managers"].get(set_manager(set_name), []))
-        return {
+        return found | {
             port["port"]: _port_holder(service, port["port"])
             for port in service["ports"]
             if port["protocol"] == "TCP" and port["port"] not in own
         }
+
+    def stray_ports(self, gateway: Mapping[str, Any]) -> dict[int, str]:
+        """Return the ports of a gateway's front Service that neither this collection nor a set applied."""
+        service = self.front_service(gateway)
+        if service is None:
+            return {}
+        managers = service["managers"].items()
+        known = {port for name, ports in managers if name == COLLECTION or manager_set(name) for port in ports}
+        return {
+            port["port"]: _port_holder(service, port["port"]) for port in service["ports"] if port["port"] not in known
+        }
+
+    def _foreign_gateways(self, gateway: Mapping[str, Any], set_name: str) -> list[Mapping[str, Any]]:
+        """Return the other Istio Gateways that select a gateway's pods, oldest first."""
+        labels = gateway_pod_labels(gateway["name"], gateway["namespace"])
+        own = (gateway["namespace"], set_object_name(gateway["name"], set_name))
+        return [item for item in self.gateways if (item["namespace"], item["name"]) != own and _selects(item, labels)]
 
     def foreign_targets(self, gateway: Mapping[str, Any], set_name: str) -> dict[int, str]:
         """Return the target ports that others hold on a gateway's pods, with who holds them.
@@ -81,11 +108,7 @@ class View:
         foreign = self.foreign_ports(gateway, set_name)
         by_port = _numeric_targets(service)
         held = {by_port[port]: holder for port, holder in foreign.items() if port in by_port}
-        labels = gateway_pod_labels(gateway["name"], gateway["namespace"])
-        own = (gateway["namespace"], set_object_name(gateway["name"], set_name))
-        for item in sorted(self.gateways, key=lambda found: (found["created"], found["name"], found["namespace"])):
-            if (item["namespace"], item["name"]) == own or not _selects(item["selector"], labels):
-                continue
+        for item in self._foreign_gateways(gateway, set_name):
             for server in item["servers"]:
                 held.setdefault(by_port.get(server["port"], server["port"]), _gateway_holder(item))
         return held
@@ -140,7 +163,8 @@ class View:
                     "port": number,
                     "port_name": port_name,
                     "hash": record_hash(port_name),
-                    "target_port": front.get("target_port", number),
+                    # Without its Service port, a privileged one is given the target that the planner would choose.
+                    "target_port": front.get("target_port", number if number >= 1024 else number + 10000),
                     "node_port": None,
                     "host": destination["host"],
                     "backend_port": destination["port"],
@@ -162,9 +186,9 @@ def _planned_service(planned: Mapping[str, Any]) -> dict[str, Any]:
     return {"namespace": planned["namespace"], "name": planned["service"], "labels": {}, "ports": ports}
 
 
-def _selects(selector: Mapping[str, str], labels: Mapping[str, str]) -> bool:
-    """Tell whether a selector matches labels; an empty one matches every gateway (istio#19970)."""
-    return all(labels.get(key) == value for key, value in selector.items())
+def _selects(item: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
+    """Tell whether an Istio Gateway selects labels; an empty selector matches every gateway (istio#19970)."""
+    return all(labels.get(key) == value for key, value in item["selector"].items())
 
 
 def _numeric_targets(service: Mapping[str, Any] | None) -> dict[int, int]:

@@ -42,6 +42,12 @@ options:
         description: Take fields over from other managers. Meant for objects that belong to this collection as a whole.
         type: bool
         default: false
+      existing:
+        description:
+          - Refuse to make the object. Meant for a share of an object that somebody else makes, such as one set's ports
+            of a gateway's front Service.
+        type: bool
+        default: false
       wait:
         description:
           - Wait for the object once everything is written. Waits until a Deployment is rolled out, until a Service of
@@ -136,6 +142,7 @@ STEP_SPEC = {
     "object": {"type": "dict", "required": True},
     "manager": {"type": "str", "default": "servicemesh.tcp"},
     "force": {"type": "bool", "default": False},
+    "existing": {"type": "bool", "default": False},
     "wait": {"type": "bool", "default": False},
 }
 

@@ -291,13 +291,13 @@ api_requests:
 """
 
 import asyncio
+import math
 from collections.abc import Collection, Sequence
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.servicemesh.tcp.plugins.module_utils._client import Api, ApiError, auth_argument_spec
-from ansible_collections.servicemesh.tcp.plugins.module_utils._envoy import Snapshot
-from ansible_collections.servicemesh.tcp.plugins.module_utils._portforward import EnvoyReader, Gateway
+from ansible_collections.servicemesh.tcp.plugins.module_utils._envoy import Gateway, Snapshot
 from ansible_collections.servicemesh.tcp.plugins.module_utils._probe import Prober, sockets_allowed
 from ansible_collections.servicemesh.tcp.plugins.module_utils._probe_target import (
     MODES,
@@ -339,8 +339,8 @@ def argument_spec() -> dict[str, Any]:
 def check_options(params: dict[str, Any]) -> tuple[list[Target], dict[str, Gateway]]:
     """Turn the options into targets and gateways; raise TargetError for what cannot be right."""
     for name, least in (("concurrency", 1), ("deadline", 0), ("hold", 0)):
-        if params[name] < least:
-            raise TargetError(f"{name} is {params[name]}; give at least {least}")
+        if not least <= params[name] < math.inf:
+            raise TargetError(f"{name} is {params[name]}; give a number from {least} on")
     gateways = {}
     for entry in params["gateways"]:
         if not entry["selector"]:
@@ -356,6 +356,13 @@ def check_options(params: dict[str, Any]) -> tuple[list[Target], dict[str, Gatew
     return targets, gateways
 
 
+def reader_of(api: Api) -> Any:
+    """Return what asks the Envoys; its libraries take half a second to load, and talkative ports need none of them."""
+    from ansible_collections.servicemesh.tcp.plugins.module_utils._portforward import EnvoyReader
+
+    return EnvoyReader(api)
+
+
 def main() -> None:
     """Run the module."""
     module = AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True)
@@ -369,7 +376,7 @@ def main() -> None:
         module.fail_json(
             msg=f"The gateways' Envoys cannot be asked, because there is no connection to the API server: {error}"
         )
-    reader = EnvoyReader(api) if api else None
+    reader = reader_of(api) if api else None
 
     async def observe(gateway: str, wanted: Collection[str], pods: Sequence[str] | None) -> Snapshot:
         return await asyncio.to_thread(reader.snapshot, gateways[gateway], wanted, pods)

@@ -22,7 +22,7 @@ SERVED = re.compile(
     | docs/.+\.(md|yaml|yml)
     | inventories/(?!lab/).+\.(md|yml)
     | playbooks/[a-z_-]+\.(yml|md) | playbooks/(tasks|templates|vars)/.+
-    | plugins/(doc_fragments|filter|module_utils|modules|action)/[a-z_]+\.(py|yml)
+    | plugins/(action|doc_fragments|filter|module_utils|modules|plugin_utils)/[a-z_]+\.(py|yml)
     | roles/[a-z_]+/(README\.md | (defaults|files|handlers|meta|tasks|templates|vars)/.+)
     | tests/config\.yml | tests/sanity/ignore-[0-9.]+\.txt
     """,

@@ -27,9 +27,14 @@ class VenvError(Exception):
     """Something that the user has to mend; the text says what and how."""
 
 
+def pinned(pins: Path) -> list[str]:
+    """Return the lines of a list that name a package."""
+    return [line for line in pins.read_text().splitlines() if line and not line.startswith("#")]
+
+
 def stamp_of(pins: Path) -> str:
     """Return what identifies an environment: its pins and the minor version of Python."""
-    return hashlib.sha256(pins.read_bytes() + repr(sys.version_info[:2]).encode()).hexdigest()
+    return hashlib.sha256(repr((pinned(pins), sys.version_info[:2])).encode()).hexdigest()
 
 
 def is_current(folder: Path, stamp: str) -> bool:
@@ -65,7 +70,7 @@ def require_ensurepip() -> None:
 
 def install(folder: Path, pins: Path) -> None:
     """Install the pinned packages, and nothing that is not in the list, into an environment."""
-    total = sum(1 for line in pins.read_text().splitlines() if "==" in line and not line.startswith("#"))
+    total = len(pinned(pins))
     print(f"venv: installing {total} pinned packages into {folder.name}", flush=True)
     command = [str(folder / "bin" / "python"), "-m", "pip", "install", "--no-deps", "--disable-pip-version-check"]
     command += ["--no-input", "--progress-bar=off", "-r", str(pins)]

@@ -20,9 +20,10 @@ assign() {
         done
 }
 
-# Every event leads to a look at all Services: nothing is remembered, so nothing can be remembered wrongly.
+# Every event, and every half minute, leads to a look at all Services: nothing is remembered that could be wrong,
+# and an assignment that failed is made again.
 while :; do
-    kubectl get services --all-namespaces --watch --output=name 2> /dev/null | while read -r _; do
+    kubectl get services --all-namespaces --watch --output=name 2> /dev/null | while read -r -t 30 _ || [ $? -gt 128 ]; do
         while read -r -t 0.05 _; do :; done
         assign
     done

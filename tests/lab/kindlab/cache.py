@@ -102,7 +102,8 @@ def _locked(lock: Path, what: str, console: Console) -> Iterator[None]:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             handle.seek(0)
-            console.note(f"{what}: process {handle.read().strip() or '?'} is building it, waiting for that")
+            holder = f"process {handle.read().strip() or 'unknown'}"
+            console.note(f"{what}: {holder} is building it, waiting for that")
             fcntl.flock(handle, fcntl.LOCK_EX)
         handle.truncate(0)
         handle.write(str(os.getpid()))

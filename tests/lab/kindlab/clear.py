@@ -7,7 +7,8 @@ from __future__ import annotations
 import os
 import shutil
 
-from . import apionly, cluster, network, procfs
+from . import apionly, cluster, network, procfs, store
+from .console import LabError
 from .engine import cgroup_name, init_processes, remove_cgroups, stop_dockerd
 from .environment import current_engine, lab_env, remembered_path
 from .paths import LabPaths
@@ -38,10 +39,16 @@ def _clear_cluster(paths: LabPaths, env: dict[str, str], state: LabState | None)
         cleared.append("docker and cluster")
     else:
         engine = current_engine(paths, state, env)
+        if engine is None and state and state.engine == "host":
+            raise LabError(
+                f"The docker that carries lab '{paths.name}' does not run, so its containers cannot be removed.",
+                "Start docker, then run the command again.",
+            )
         if engine and (cluster.containers(engine, paths.id) or cluster.network_exists(engine, paths.id)):
             cluster.remove(engine, paths.id)
             cleared.append("cluster")
     remove_cgroups(cgroup_name(paths.id))
+    store.clear_stale()
     if network.held_slots(paths):
         network.release_slot(paths, env)
         cleared.append("links and routes")

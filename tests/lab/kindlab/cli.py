@@ -30,6 +30,13 @@ def main(arguments: Sequence[str]) -> int:
     except LabError as error:
         print(f"lab: {error.message}\n  {error.remedy}", file=sys.stderr)
         return 1
+    except PermissionError as error:
+        print(f"lab: {error.filename} is not open to this user.\n  Run it as root or as its owner.", file=sys.stderr)
+        return 1
+    except BrokenPipeError:
+        # The reader (`head`, say) has gone; without this Python complains again when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except KeyboardInterrupt:
         print("lab: stopped. `lab up` goes on or starts anew, `lab down` clears what there is.", file=sys.stderr)
         return 130

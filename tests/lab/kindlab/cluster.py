@@ -62,9 +62,20 @@ def create(engine: Engine, lab_id: str, config: Path, image: str, kubeconfig: Pa
 
 
 def load_images(engine: Engine, lab_id: str, archives: Iterable[Path]) -> None:
-    """Import image archives into every node of the cluster."""
-    for archive in archives:
-        run(["kind", "load", "image-archive", str(archive), "--name", lab_id], env=kind_env(engine, lab_id))
+    """Import image archives into every node: what `kind load image-archive` does, in half the time."""
+    ctr = (
+        "ctr",
+        "--namespace=k8s.io",
+        "images",
+        "import",
+        "--all-platforms",
+        "--digests",
+        "--snapshotter=overlayfs",
+        "-",
+    )
+    for node in containers(engine, lab_id):
+        for archive in archives:
+            run(["docker", "exec", "--interactive", node, *ctr], env=engine.env, feed=archive)
 
 
 def node_address(engine: Engine, node: str) -> IPv4Address:

@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from pathlib import Path
 
 from .console import LabError
 from .process import die_with_parent
@@ -15,32 +17,34 @@ def run(
     command: Sequence[str],
     *,
     env: Mapping[str, str] | None = None,
-    feed: str | bytes = b"",
+    feed: str | bytes | Path = b"",
     check: bool = True,
     timeout: float = 600,
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command, with `feed` as its input, and return its output.
+    """Run a command, with `feed` (text, bytes, or a file) as its input, and return its output.
 
     Raises LabError with the last lines it printed when it fails and `check` is set, when it is missing, or when it
     takes longer than `timeout` seconds.
     """
-    try:
-        done = subprocess.run(
-            list(command),
-            env=dict(env) if env is not None else None,
-            input=feed.encode() if isinstance(feed, str) else feed,
-            capture_output=True,
-            timeout=timeout,
-            preexec_fn=die_with_parent,
-            check=False,
-        )
-    except FileNotFoundError:
-        raise LabError(
-            f"The program {command[0]} is missing.", "Install it, or run `lab up`, which unpacks it."
-        ) from None
-    except subprocess.TimeoutExpired:
-        what = f"`{brief(command)}` did not end within {timeout:.0f} s."
-        raise LabError(what, "See `lab status` and `lab logs`.") from None
+    with feed.open("rb") if isinstance(feed, Path) else nullcontext() as file:
+        given = {"stdin": file} if file else {"input": feed.encode() if isinstance(feed, str) else feed}
+        try:
+            done = subprocess.run(
+                list(command),
+                env=dict(env) if env is not None else None,
+                **given,
+                capture_output=True,
+                timeout=timeout,
+                preexec_fn=die_with_parent,
+                check=False,
+            )
+        except FileNotFoundError:
+            raise LabError(
+                f"The program {command[0]} is missing.", "Install it, or run `lab up`, which unpacks it."
+            ) from None
+        except subprocess.TimeoutExpired:
+            what = f"`{brief(command)}` did not end within {timeout:.0f} s."
+            raise LabError(what, "See `lab status` and `lab logs`.") from None
     out, err = done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")
     if check and done.returncode != 0:
         tail = "\n    ".join((err or out).strip().splitlines()[-12:])

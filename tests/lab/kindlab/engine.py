@@ -20,6 +20,7 @@ from .addresses import Addresses
 from .commands import run
 from .console import LabError
 from .paths import CLUSTER_FILES, LabPaths
+from .process import die_with_parent
 
 INIT = CLUSTER_FILES / "engine-init.sh"
 CAP_SYS_RESOURCE = 24
@@ -112,7 +113,10 @@ def cgroup_name(lab_id: str) -> str:
 def start_dockerd(
     lab_id: str, run_dir: Path, data: Path, log: Path, plan: Addresses | None, env: Mapping[str, str]
 ) -> int:
-    """Start an own dockerd that outlives this program; return the PID of the first process in its namespaces."""
+    """Start an own dockerd; return the PID of the first process in its namespaces.
+
+    With a plan it carries a lab and outlives this program; without, it fills an image store and ends with it.
+    """
     run_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     data.mkdir(parents=True, exist_ok=True)
     log.parent.mkdir(parents=True, exist_ok=True)
@@ -137,6 +141,7 @@ def start_dockerd(
             stdout=sink,
             stderr=sink,
             start_new_session=True,
+            preexec_fn=None if plan else die_with_parent,
             cwd="/",
         )
     until = time.monotonic() + 10

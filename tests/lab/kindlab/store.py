@@ -19,6 +19,9 @@ from .paths import MACHINE_RUN
 Fill = Callable[[Engine, Path, Console], None]
 
 
+PREFIX = "store-"  # of the folder in which a store's dockerd has its socket; the builder's process number follows
+
+
 def prepared_store(
     name: str, inputs: Mapping[str, Any], seconds: int, fill: Fill, env: Mapping[str, str]
 ) -> cache.Part:
@@ -28,7 +31,7 @@ def prepared_store(
     """
 
     def build(folder: Path, log: Path, console: Console) -> None:
-        store_id = f"store-{os.getpid()}"
+        store_id = f"{PREFIX}{os.getpid()}"
         run_dir = MACHINE_RUN / store_id
         try:
             start_dockerd(store_id, run_dir, folder, log, None, env)
@@ -49,3 +52,10 @@ def link_store(store: Path, target: Path) -> None:
     for child in sorted(store.iterdir()):
         link = ["--link"] if child.name == "overlay2" else []
         run(["cp", "--archive", *link, str(child), str(target)])
+
+
+def clear_stale() -> None:
+    """Remove the sockets of store builders that were killed; their dockerd has died with them."""
+    for folder in MACHINE_RUN.glob(f"{PREFIX}*"):
+        if not Path("/proc", folder.name.removeprefix(PREFIX)).exists():
+            shutil.rmtree(folder, ignore_errors=True)

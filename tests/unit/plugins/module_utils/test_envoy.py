@@ -147,6 +147,7 @@ def test_a_pod_that_could_not_be_asked_does_not_undo_a_proof():
     ("snapshot", "words"),
     [
         (gateway(0), ""),
+        (Snapshot(problems=("not asked",)), ""),
         (gateway(0, healthy=False), "takes none of the 1 endpoint(s)"),
         (Snapshot({"pod": {ECHO: {}}}), "has no endpoint"),
         (gateway(0, cluster=OTHER), "does not know"),

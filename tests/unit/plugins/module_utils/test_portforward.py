@@ -13,10 +13,10 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils import _portforwar
 from ansible_collections.servicemesh.tcp.plugins.module_utils._client import ApiError
 from ansible_collections.servicemesh.tcp.plugins.module_utils._envoy import Endpoint
 from ansible_collections.servicemesh.tcp.plugins.module_utils._portforward import EnvoyReader, Gateway
-from kubernetes.client.exceptions import ApiException
-from websocket import ABNF, WebSocketConnectionClosedException
+from websocket import ABNF, WebSocketBadStatusException, WebSocketConnectionClosedException
 
 EDGE = Gateway("edge", "gateways", {"istio": "edge", "app": "gw"})
+PODS = "wss://198.18.24.2:6443/api/v1/namespaces/gateways/pods/"
 # 15000 in the byte order in which both channels begin.
 PORT = b"\x98\x3a"
 BODY = json.dumps(
@@ -44,7 +44,6 @@ class Forward:
         self.frames = [b"\0" + PORT, b"\1" + PORT, *frames]
         self.sent = []
         self.closed = False
-        self.sock = self
 
     def settimeout(self, seconds):
         """Accept a time-out."""
@@ -60,7 +59,7 @@ class Forward:
             raise frame
         return frame if isinstance(frame, tuple) else (ABNF.OPCODE_BINARY, frame)
 
-    def close(self):
+    def shutdown(self):
         """Note that it was closed."""
         self.closed = True
 
@@ -77,7 +76,12 @@ class FakeApi:
         self.requests = Counter()
         self.pods = pods
         self.status = status
-        self.core = SimpleNamespace(connect_get_namespaced_pod_portforward=None)
+        configuration = SimpleNamespace(
+            host="https://198.18.24.2:6443",
+            auth_settings=lambda: {"BearerToken": {"value": "Bearer secret"}},
+        )
+        rest = SimpleNamespace(configuration=configuration, default_headers={"User-Agent": "test"})
+        self.client = rest
 
     def get(self, path, **query):
         """List the pods."""
@@ -94,13 +98,15 @@ def forwards(monkeypatch):
     """What the pods' forwarded ports give, by pod; an exception is raised while opening."""
     by_pod = {}
 
-    def stream(_connect, name, namespace, ports, _preload_content):
-        assert (namespace, ports, _preload_content) == ("gateways", "15000", False)
-        if isinstance(by_pod[name], Exception):
-            raise by_pod[name]
-        return by_pod[name]
+    def create_websocket(_configuration, url, headers):
+        assert headers["authorization"] == "Bearer secret"
+        path, pod_name, rest = url[: len(PODS)], url[len(PODS)], url[len(PODS) + 1 :]
+        assert (path, rest) == (PODS, "/portforward?ports=15000")
+        if isinstance(by_pod[pod_name], Exception):
+            raise by_pod[pod_name]
+        return by_pod[pod_name]
 
-    monkeypatch.setattr(_portforward, "stream", stream)
+    monkeypatch.setattr(_portforward, "create_websocket", create_websocket)
     return by_pod
 
 
@@ -125,14 +131,14 @@ def test_the_second_reading_asks_the_same_pods_without_listing_them(forwards):
     assert sum(api.requests.values()) == 1
 
 
-def test_the_end_of_the_channel_in_the_newer_protocol(forwards):
-    forwards["a"] = Forward(b"\0" + WHOLE, b"\xff\0", AssertionError("read on after the end"))
+def test_the_answer_is_read_to_its_end_not_to_the_end_of_the_connection(forwards):
+    forwards["a"] = Forward(b"\0" + WHOLE, AssertionError("read on after the end"))
     assert EnvoyReader(FakeApi(pod("a"))).snapshot(EDGE, {"c"}).problems == ()
 
 
 @pytest.mark.parametrize(
     ("status", "words", "retry"),
-    [(403, "no right to get, list of pods in namespace gateways", False), (500, "pods is forbidden", True)],
+    [(403, "no right to list pods in namespace gateways", False), (500, "pods is forbidden", True)],
 )
 def test_pods_that_cannot_be_listed(status, words, retry):
     snapshot = EnvoyReader(FakeApi(status=status)).snapshot(EDGE, {"c"})
@@ -150,17 +156,15 @@ def test_a_gateway_without_a_ready_pod():
     ("outcome", "words", "retry"),
     [
         (
-            ApiException(status=0, reason="Handshake status 403 Forbidden -+-+- {...}"),
-            "no right to get, create of pods/portforward in namespace gateways",
+            WebSocketBadStatusException("Handshake status 403 Forbidden -+-+- {...}", 403),
+            "no right to get and create pods/portforward in namespace gateways",
             False,
         ),
-        (ApiException(status=0, reason="Handshake status 404 Not Found -+-+- {...}"), "pod gateways/a is gone", True),
-        (
-            ApiException(status=0, reason="Handshake status 500 Oops -+-+- {...}"),
-            "forwarded: Handshake status 500",
-            True,
-        ),
-        (Forward(), "nothing came back from its admin port", True),
+        (WebSocketBadStatusException("Handshake status 404 Not Found", 404), "pod gateways/a is gone", True),
+        (WebSocketBadStatusException("Handshake status 500 -+-+- {...}", 500), "forwarded: Handshake status 500", True),
+        (ConnectionRefusedError("refused"), "forwarded: refused", True),
+        (Forward(), "no usable answer", True),
+        (Forward(b"\xff\0", AssertionError("read on after the end of the channel")), "no usable answer", True),
         (Forward(b"\1cannot connect: refused"), "cannot connect: refused", True),
         (Forward(b"\0" + WHOLE[:-40]), "no usable answer", True),
         (Forward(b"\0HTTP/1.1 503 Busy\r\ncontent-length: 0\r\n\r\n"), "HTTP 503 Busy", True),

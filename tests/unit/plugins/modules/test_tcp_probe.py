@@ -105,7 +105,7 @@ def test_silent_ports_are_asked_of_their_gateway(run, echo_port, monkeypatch):
             return Snapshot({"pod": {"c": {"10.0.0.7:80": Endpoint(self.api.requests["GET"], True)}}})
 
     monkeypatch.setattr(tcp_probe, "Api", FakeApi)
-    monkeypatch.setattr(tcp_probe, "EnvoyReader", FakeReader)
+    monkeypatch.setattr(tcp_probe, "reader_of", FakeReader)
     target = {"name": "db", "addresses": ["127.0.0.1"], "port": echo_port, "gateway": "edge", "cluster": "c"}
     result = run(targets=[target], gateways=[EDGE], **QUICK)
     assert result["results"][0]["state"] == "proven"
@@ -134,7 +134,8 @@ def test_an_api_server_that_does_not_answer_is_an_error(run, monkeypatch):
     [
         ({"concurrency": 0}, "concurrency is 0"),
         ({"deadline": -1}, "deadline is -1"),
-        ({"hold": -1}, "hold is -1"),
+        ({"deadline": "inf"}, "deadline is inf"),
+        ({"hold": "nan"}, "hold is nan"),
         ({"gateways": [EDGE, EDGE]}, "edge is given twice"),
         ({"gateways": [{**EDGE, "selector": {}}]}, "selector is empty"),
         ({"gateways": []}, "gateway edge is not in gateways"),

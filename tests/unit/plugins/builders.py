@@ -1,0 +1,170 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Small builders: records and gateways as people write them, a cluster as mesh_state projects it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ansible_collections.servicemesh.tcp.plugins.module_utils._names import (
+    DEFINED_BY_LABEL,
+    gateway_labels,
+    gateway_selector,
+    port_name,
+    set_labels,
+    set_manager,
+    set_object_name,
+)
+
+# A gateway that is defined, and the same one only referred to.
+EDGE = {"name": "edge", "namespace": "gateways", "service": {"type": "LoadBalancer"}}
+EDGE_REFERENCE = {"name": "edge", "namespace": "gateways"}
+BACKEND = {"namespace": "apps", "service": "echo", "port": 9000}
+BACKEND_HOST = "echo.apps.svc.cluster.local"
+
+
+def record(name: str = "a", port: Any = 8081, **more: Any) -> dict[str, Any]:
+    """Return a port record on gateway edge."""
+    return {"name": name, "gateway": "edge", "port": port, "backend": dict(BACKEND), **more}
+
+
+def service_port(port: int, target: int | str | None = None, name: str = "", **more: Any) -> dict[str, Any]:
+    """Return one projected port of a Service."""
+    return {
+        "name": name,
+        "port": port,
+        "target_port": port if target is None else target,
+        "node_port": None,
+        "protocol": "TCP",
+        **more,
+    }
+
+
+def own_port(record_name: str, port: int, target: int | None = None, set_name: str = "default") -> dict[str, Any]:
+    """Return a projected port of a front Service as a set writes it."""
+    return service_port(port, target, port_name(port, set_name, record_name))
+
+
+def service(name: str, namespace: str, ports: Any = (), **more: Any) -> dict[str, Any]:
+    """Return a projected Service."""
+    return {
+        "name": name,
+        "namespace": namespace,
+        "uid": f"uid-{namespace}-{name}",
+        "labels": {},
+        "created": "",
+        "type": "ClusterIP",
+        "selector": {},
+        "ports": list(ports),
+        "cluster_ip": "10.96.0.1",
+        "external_ips": [],
+        "addresses": [],
+        "managers": {},
+        **more,
+    }
+
+
+def front(ports: Any = (), managers: dict[str, list[int]] | None = None, **more: Any) -> dict[str, Any]:
+    """Return the projected front Service of gateway edge; managers are field managers with their ports."""
+    return service(
+        "edge", "gateways", ports, **{"labels": gateway_labels("edge"), "managers": managers or {}, **more}
+    )
+
+
+def owned_front(*records: tuple[str, int] | tuple[str, int, int], set_name: str = "default") -> dict[str, Any]:
+    """Return edge's front Service with the ports of one set, given as (record, port) or (record, port, target)."""
+    ports = [own_port(*item, set_name=set_name) for item in records]
+    return front(ports, {set_manager(set_name): [item[1] for item in records]})
+
+
+def istio_gateway(*servers: tuple[str, int], set_name: str = "default", **more: Any) -> dict[str, Any]:
+    """Return the projected Istio Gateway of a set on edge, its servers given as (record, port)."""
+    return {
+        "name": set_object_name("edge", set_name),
+        "namespace": "gateways",
+        "uid": "",
+        "labels": set_labels("edge", set_name),
+        "created": "",
+        "source": "",
+        "selector": gateway_selector("edge", "gateways"),
+        "servers": [
+            {
+                "port": port,
+                "name": port_name(port, set_name, name),
+                "protocol": "TCP",
+                "bind": "",
+                "hosts": ["./*"],
+            }
+            for name, port in servers
+        ],
+        **more,
+    }
+
+
+def virtual_service(*ports: int, set_name: str = "default") -> dict[str, Any]:
+    """Return the projected VirtualService of a set on edge, all rules to the usual backend."""
+    name = set_object_name("edge", set_name)
+    rules = [
+        {"ports": [port], "destinations": [{"host": BACKEND_HOST, "port": BACKEND["port"]}]} for port in ports
+    ]
+    return {
+        "name": name,
+        "namespace": "gateways",
+        "uid": "",
+        "labels": set_labels("edge", set_name),
+        "created": "",
+        "hosts": ["*"],
+        "gateways": [name],
+        "tcp": rules,
+    }
+
+
+def deployment(defined_by: str = "default") -> dict[str, Any]:
+    """Return the projected Deployment of gateway edge."""
+    return {
+        "name": "edge",
+        "namespace": "gateways",
+        "uid": "",
+        "labels": {**gateway_labels("edge"), DEFINED_BY_LABEL: defined_by},
+        "created": "",
+        "replicas": 1,
+        "available": 1,
+    }
+
+
+def namespaces(*names: str) -> dict[str, Any]:
+    """Return projected namespaces without labels."""
+    return {name: {"labels": {}, "terminating": False} for name in names}
+
+
+def state(*services: dict[str, Any], **more: Any) -> dict[str, Any]:
+    """Return a projection of a cluster with a ready mesh, the usual backend and gateway edge's Deployment."""
+    return {
+        "version": 1,
+        "cluster": {"host": "https://cluster.test:6443", "kubernetes": "v1.34.4", "openshift": False},
+        "mesh": {
+            "served": True,
+            "revisions": ["default"],
+            "control_planes": [
+                {
+                    "name": "istiod",
+                    "namespace": "istio-system",
+                    "revision": "default",
+                    "version": "1.31",
+                    "ready": True,
+                }
+            ],
+        },
+        "namespaces": namespaces("gateways", "apps"),
+        "services": [service("echo", "apps", [service_port(9000)]), *services],
+        "gateways": [],
+        "virtual_services": [],
+        "deployments": [deployment()],
+        "nodes": [],
+        **more,
+    }
+
+
+def messages(findings: list[dict[str, str]]) -> list[str]:
+    """Return what findings say, each with its code."""
+    return [f"{item['code']} {item['message']}" for item in findings]

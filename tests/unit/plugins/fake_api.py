@@ -1,0 +1,308 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A cluster in memory: as much of an API server as planning and applying can tell apart from a real one.
+
+Server-side apply keeps what each manager applied; a Service's ports merge by (port, protocol), other lists as a whole.
+What it does not do: schemas, admission, ownership below the leaves of a port, controllers.
+"""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import json
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from ansible_collections.servicemesh.tcp.plugins.module_utils._client import ApiError
+from ansible_collections.servicemesh.tcp.plugins.module_utils._kinds import KINDS, collection_path, object_path
+
+BY_HAND = "kubectl-edit"
+ISTIO = "/apis/networking.istio.io/"
+
+
+class Killed(Exception):
+    """The run was killed just before a write."""
+
+
+class Stored:
+    """One object: what each manager applied, in order; the hand's share has no managed fields of apply."""
+
+    def __init__(self, uid: str) -> None:
+        self.uid = uid
+        self.shares: dict[str, Mapping[str, Any]] = {}
+
+    def full(self) -> dict[str, Any]:
+        """Return the object as the API server shows it."""
+        merged: dict[str, Any] = {}
+        for share in self.shares.values():
+            merged = _merge(merged, share)
+        merged["metadata"] = {
+            **merged["metadata"],
+            "uid": self.uid,
+            "generation": 1,
+            "managedFields": [
+                {"manager": manager, "operation": "Apply", "fieldsV1": _ports_owned(share)}
+                for manager, share in self.shares.items()
+                if manager != BY_HAND
+            ],
+        }
+        return _with_defaults(merged)
+
+
+class FakeApi:
+    """The API server's requests on objects in memory."""
+
+    host = "https://cluster.test:6443"
+
+    def __init__(self, istio: bool = True) -> None:
+        self.objects: dict[str, Stored] = {}
+        self.requests: Counter[str] = Counter()
+        self.log: list[tuple[str, str]] = []
+        self.refusals: dict[tuple[str, str], ApiError] = {}
+        self.writes_left: int | None = None
+        self.after_write: Callable[[], None] = lambda: None
+        self._serial = itertools.count(1)
+        self.istio = istio
+
+    # What a test does to it.
+
+    def add(self, obj: Mapping[str, Any], manager: str = BY_HAND) -> None:
+        """Put an object, or a manager's share of one, on the cluster."""
+        stored = self.objects.setdefault(object_path(obj), Stored(f"uid-{next(self._serial)}"))
+        stored.shares[manager] = copy.deepcopy(dict(obj))
+
+    def refuse(self, method: str, obj: Mapping[str, Any], status: int, reason: str, message: str) -> None:
+        """Let the API server refuse a method on an object."""
+        path = object_path(obj)
+        self.refusals[(method, path)] = ApiError(status, reason, message, method, path)
+
+    def copy(self) -> FakeApi:
+        """Return another cluster in the same state, with nothing asked of it yet."""
+        other = FakeApi(self.istio)
+        other.objects = copy.deepcopy(self.objects)
+        other._serial = itertools.count(next(self._serial) + 1000)
+        return other
+
+    def object(self, kind: str, name: str, namespace: str | None = None) -> dict[str, Any] | None:
+        """Return one object without asking for it."""
+        metadata = {"name": name, "namespace": namespace} if namespace else {"name": name}
+        stored = self.objects.get(object_path({"kind": kind, "metadata": metadata}))
+        return stored.full() if stored else None
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return all that matters in a comparison: contents, and who owns which port."""
+        result = {}
+        for path, stored in sorted(self.objects.items()):
+            full = stored.full()
+            owners = {manager: sorted(map(str, dict(_ports_by_key(share)))) for manager, share in stored.shares.items()}
+            if full["kind"] == "Service":
+                full["spec"]["ports"] = sorted(full["spec"].get("ports", []), key=lambda port: port["port"])
+            full["metadata"] = {
+                key: value for key, value in full["metadata"].items() if key not in ("uid", "managedFields")
+            }
+            result[path] = (full, {manager: ports for manager, ports in owners.items() if ports})
+        return result
+
+    # What the collection asks of it.
+
+    def get(self, path: str, **query: Any) -> dict[str, Any]:
+        """Read one path."""
+        return self.request("GET", path, query=query)
+
+    def find(self, path: str, **query: Any) -> dict[str, Any] | None:
+        """Read one path; nothing there is None."""
+        try:
+            return self.get(path, **query)
+        except ApiError as error:
+            if error.status == 404:
+                return None
+            raise
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | None = None,
+        query: Mapping[str, Any] | None = None,
+        content_type: str | None = None,
+    ) -> dict[str, Any]:
+        """Answer one request."""
+        query = query or {}
+        dry = query.get("dryRun") == "All"
+        self.requests[method] += 1
+        self.log.append((f"{method} dry" if dry else method, path))
+        if (method, path) in self.refusals:
+            raise self.refusals[(method, path)]
+        if not self.istio and path.startswith(ISTIO):
+            raise _error(404, "NotFound", method, path)
+        if method == "GET":
+            return self._read(path, query.get("labelSelector"))
+        if not dry:
+            if self.writes_left == 0:
+                raise Killed
+            if self.writes_left is not None:
+                self.writes_left -= 1
+        if method == "PATCH":
+            assert content_type == "application/apply-patch+yaml"
+            assert query["fieldValidation"] == "Strict"
+            answer = self._apply(path, body or {}, query["fieldManager"], query["force"] == "true", dry)
+        else:
+            answer = self._delete(path, body or {}, dry)
+        if not dry:
+            self.after_write()
+        return answer
+
+    def _read(self, path: str, selector: str | None) -> dict[str, Any]:
+        if path == "/version":
+            return {"gitVersion": "v1.34.4"}
+        if path == "/apis":
+            istio = {"name": "networking.istio.io", "versions": [{"version": "v1"}, {"version": "v1beta1"}]}
+            return {"groups": [istio] if self.istio else []}
+        if path in self.objects:
+            return self.objects[path].full()
+        found = [stored.full() for stored in self.objects.values()]
+        kind = next((kind for kind in KINDS if _is_collection(path, kind)), None)
+        if kind is None:
+            raise _error(404, "NotFound", "GET", path)
+        items = [
+            obj
+            for obj in found
+            if obj["kind"] == kind
+            and path in (collection_path(kind), collection_path(kind, obj["metadata"].get("namespace")))
+            and _selected(obj, selector)
+        ]
+        return {"items": items}
+
+    def _apply(self, path: str, body: Mapping[str, Any], manager: str, force: bool, dry: bool) -> dict[str, Any]:
+        namespace = body["metadata"].get("namespace")
+        if namespace and self.object("Namespace", namespace) is None:
+            raise _error(404, "NotFound", "PATCH", path)
+        before = self.objects.get(path)
+        uid = body["metadata"].get("uid")
+        if uid and (before is None or before.uid != uid):
+            raise _error(409, "Conflict", "PATCH", path, "Precondition failed: UID in precondition differs")
+        after = copy.deepcopy(before) if before else Stored(f"uid-{next(self._serial)}")
+        others = {name: dict(_leaves(share)) for name, share in after.shares.items() if name != manager}
+        conflicts = [
+            f'conflict with "{name}": .{".".join(map(str, leaf))}'
+            for leaf, value in _leaves(body)
+            for name, leaves in others.items()
+            if leaf in leaves and leaves[leaf] != value
+        ]
+        if conflicts and not force:
+            message = f"Apply failed with {len(conflicts)} conflict{'s'[: len(conflicts) > 1]}: {', '.join(conflicts)}"
+            raise _error(409, "Conflict", "PATCH", path, message)
+        if conflicts:
+            after.shares.pop(manager, None)
+        share = copy.deepcopy(dict(body))
+        share["metadata"].pop("uid", None)
+        after.shares[manager] = share
+        if not dry:
+            self.objects[path] = after
+        return after.full()
+
+    def _delete(self, path: str, body: Mapping[str, Any], dry: bool) -> dict[str, Any]:
+        stored = self.objects.get(path)
+        if stored is None:
+            raise _error(404, "NotFound", "DELETE", path)
+        if body["preconditions"]["uid"] != stored.uid:
+            raise _error(409, "Conflict", "DELETE", path, "Precondition failed: UID in precondition differs")
+        if not dry:
+            full = self.objects.pop(path).full()
+            if full["kind"] == "Namespace":
+                inside = [
+                    key
+                    for key, item in self.objects.items()
+                    if item.full()["metadata"].get("namespace") == full["metadata"]["name"]
+                ]
+                for key in inside:
+                    del self.objects[key]
+        return {"kind": "Status"}
+
+
+def _error(status: int, reason: str, method: str, path: str, message: str = "not found") -> ApiError:
+    return ApiError(status, reason, message, method, path)
+
+
+def _is_collection(path: str, kind: str) -> bool:
+    base, plural = collection_path(kind).rsplit("/", 1)
+    return bool(re.fullmatch(f"{re.escape(base)}(/namespaces/[^/]+)?/{plural}", path))
+
+
+def _selected(obj: Mapping[str, Any], selector: str | None) -> bool:
+    labels = obj["metadata"].get("labels") or {}
+    for term in (selector or "").split(","):
+        key, equals, value = term.partition("=")
+        if term and (key not in labels or (equals and labels[key] != value)):
+            return False
+    return True
+
+
+def _ports_by_key(share: Mapping[str, Any]) -> Iterator[tuple[tuple[int, str], Mapping[str, Any]]]:
+    if share["kind"] == "Service":
+        for port in share.get("spec", {}).get("ports", []):
+            yield (port["port"], port.get("protocol", "TCP")), port
+
+
+def _ports_owned(share: Mapping[str, Any]) -> dict[str, Any]:
+    keys = [json.dumps({"port": port, "protocol": protocol}) for (port, protocol), _port in _ports_by_key(share)]
+    return {"f:spec": {"f:ports": {f"k:{key}": {} for key in keys}}} if keys else {}
+
+
+def _leaves(share: Mapping[str, Any]) -> Iterator[tuple[tuple[Any, ...], Any]]:
+    """Return the owned fields of a share with their values."""
+    for key, port in _ports_by_key(share):
+        for field, value in port.items():
+            yield ("spec", "ports", key, field), value
+    rest = {key: value for key, value in share.items() if key not in ("apiVersion", "kind", "metadata")}
+    rest["metadata"] = {key: share["metadata"].get(key, {}) for key in ("labels", "annotations")}
+    if share["kind"] == "Service" and "spec" in rest:
+        rest["spec"] = {key: value for key, value in rest["spec"].items() if key != "ports"}
+    yield from _walk(rest, ())
+
+
+def _walk(value: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from _walk(item, (*path, key))
+    else:
+        yield path, value
+
+
+def _merge(base: Mapping[str, Any], share: Mapping[str, Any]) -> dict[str, Any]:
+    merged = _merge_dicts(base, share)
+    if share["kind"] == "Service" and base:
+        ports: dict[tuple[int, str], dict[str, Any]] = {}
+        for key, port in [*_ports_by_key(base), *_ports_by_key(share)]:
+            ports[key] = {**ports.get(key, {}), **port}
+        if ports:
+            merged["spec"]["ports"] = list(ports.values())
+    return merged
+
+
+def _merge_dicts(base: Mapping[str, Any], share: Mapping[str, Any]) -> dict[str, Any]:
+    merged = copy.deepcopy(dict(base))
+    for key, value in share.items():
+        if isinstance(value, Mapping) and isinstance(merged.get(key), Mapping):
+            merged[key] = _merge_dicts(merged[key], value)
+        else:
+            merged[key] = copy.deepcopy(value)
+    return merged
+
+
+def _with_defaults(obj: dict[str, Any]) -> dict[str, Any]:
+    """Add what the server and its controllers would: enough for the waits to end."""
+    if obj["kind"] == "Service":
+        spec = obj.setdefault("spec", {})
+        spec.setdefault("type", "ClusterIP")
+        spec["clusterIP"] = "10.96.0.1"
+        if spec["type"] == "LoadBalancer":
+            obj["status"] = {"loadBalancer": {"ingress": [{"ip": "198.18.0.100"}]}}
+    if obj["kind"] == "Deployment":
+        pods = obj["spec"].setdefault("replicas", 1)
+        counts = dict.fromkeys(("replicas", "updatedReplicas", "availableReplicas", "readyReplicas"), pods)
+        obj["status"] = {"observedGeneration": 1, **counts}
+    return obj

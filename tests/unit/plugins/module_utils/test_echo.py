@@ -1,0 +1,93 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The echo servers: what is made for an app, and what becomes of its namespace."""
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.servicemesh.tcp.plugins.module_utils._echo import echo_objects, echo_plan
+from ansible_collections.servicemesh.tcp.tests.unit.plugins.builders import messages, namespaces, state
+
+APP = {"name": "echo-8081", "namespace": "echo", "ports": [8081, 9081]}
+OURS = {"echo": {"labels": {"app.kubernetes.io/managed-by": "servicemesh.tcp"}, "terminating": False}}
+
+
+def plan(seen, **arguments):
+    """Plan two apps of one namespace, and return the plan with its steps as short lines."""
+    apps = [APP, {**APP, "name": "echo-8082"}]
+    found = echo_plan(apps, seen, image="hub/echo:1", pull_policy="IfNotPresent", **arguments)
+    return found, [
+        f"{step['state']} {step['object']['kind']} {step['object']['metadata']['name']}" for step in found["steps"]
+    ]
+
+
+APPS = ["Service echo-8081", "Deployment echo-8081", "Service echo-8082", "Deployment echo-8082"]
+
+
+@pytest.mark.parametrize(
+    ("seen", "arguments", "lines"),
+    [
+        (state(), {}, ["present Namespace echo", *(f"present {line}" for line in APPS)]),
+        (state(namespaces=namespaces("echo")), {}, [f"present {line}" for line in APPS]),
+        (state(namespaces=namespaces("echo")), {"namespace_state": "required"}, [f"present {line}" for line in APPS]),
+        (
+            state(namespaces=OURS),
+            {"echo_state": "absent"},
+            [*(f"absent {line}" for line in APPS), "absent Namespace echo"],
+        ),
+        (
+            state(namespaces=OURS),
+            {"echo_state": "absent", "namespace_state": "required"},
+            [f"absent {line}" for line in APPS],
+        ),
+        # A namespace that somebody else made stays.
+        (state(namespaces=namespaces("echo")), {"echo_state": "absent"}, [f"absent {line}" for line in APPS]),
+    ],
+)
+def test_steps(seen, arguments, lines):
+    found, shown = plan(seen, **arguments)
+    assert found["findings"] == []
+    assert shown == lines
+
+
+def test_what_is_waited_for():
+    for arguments, kinds in (({}, {"Deployment"}), ({"echo_state": "absent"}, {"Namespace"})):
+        found, _lines = plan(state(namespaces=OURS), **arguments)
+        assert {step["object"]["kind"] for step in found["steps"] if step["wait"]} == kinds
+
+
+def test_a_namespace_that_is_missing_and_was_not_asked_for_stops_the_run():
+    found, lines = plan(state(), namespace_state="required")
+    assert lines == []
+    assert messages(found["findings"]) == [
+        "NAMESPACE_MISSING echo servers: namespace 'echo' does not exist, and this run was not asked to make it."
+    ]
+    assert found["findings"][0]["remedy"] == "Create it, or set echo_namespace_state to 'present'."
+
+
+def test_what_an_app_becomes():
+    service, deployment = echo_objects(APP, "hub/echo:1", "Never")
+    assert service["spec"] == {
+        "type": "ClusterIP",
+        "selector": {"app": "echo-8081"},
+        "ports": [
+            {"name": "tcp-8081", "port": 8081, "targetPort": 8081, "protocol": "TCP", "appProtocol": "tcp"},
+            {"name": "tcp-9081", "port": 9081, "targetPort": 9081, "protocol": "TCP", "appProtocol": "tcp"},
+        ],
+    }
+    spec = deployment["spec"]
+    assert (spec["replicas"], spec["selector"]["matchLabels"]) == (1, {"app": "echo-8081"})
+    assert spec["template"]["metadata"]["labels"]["app"] == "echo-8081"
+    (container,) = spec["template"]["spec"]["containers"]
+    assert (container["image"], container["imagePullPolicy"]) == ("hub/echo:1", "Never")
+    # The server's own name comes before what it was sent: that tells the backends apart.
+    assert container["args"] == ["8081,9081", "echo-8081"]
+    assert [port["containerPort"] for port in container["ports"]] == [8081, 9081]
+    assert container["readinessProbe"]["tcpSocket"] == {"port": 8081}
+    for obj in (service, deployment):
+        assert obj["metadata"]["namespace"] == "echo"
+        assert obj["metadata"]["labels"]["app.kubernetes.io/managed-by"] == "servicemesh.tcp"
+
+
+def test_replicas_may_be_chosen():
+    assert echo_objects({**APP, "replicas": 3}, "i", "Always")[1]["spec"]["replicas"] == 3

@@ -1,0 +1,165 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where clients reach a port, how that is judged, and how people read it."""
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.servicemesh.tcp.plugins.module_utils import _endpoints
+from ansible_collections.servicemesh.tcp.plugins.module_utils._portmap import port_map
+from ansible_collections.servicemesh.tcp.tests.unit.plugins.builders import EDGE, front, own_port, record
+
+NODES = [{"name": "a", "addresses": ["10.0.0.1", "10.0.0.2"]}, {"name": "b", "addresses": ["10.0.0.3"]}]
+
+
+def mapped(*records):
+    """Return the port map of records."""
+    return port_map(records or [record()], [EDGE])["ports"]
+
+
+def result(state="proven", first_byte=12.4, connect=3.2, **more):
+    """Return one result of tcp_probe."""
+    return {
+        "name": "a",
+        "address": "198.18.0.1",
+        "port": 8081,
+        "state": state,
+        "first_byte_ms": first_byte,
+        "connect_ms": connect,
+        "detail": "why",
+        **more,
+    }
+
+
+BALANCED = front(type="LoadBalancer", addresses=["198.18.0.1", "198.18.0.2"])
+
+
+@pytest.mark.parametrize(
+    ("service", "addresses", "port"),
+    [
+        (None, [], 8081),
+        (BALANCED, ["198.18.0.1", "198.18.0.2"], 8081),
+        (front(type="LoadBalancer", external_ips=["198.18.0.9"], addresses=["lb.example"]), ["lb.example", "198.18.0.9"], 8081),
+        # Without an address there is none: its cluster address is nobody's way in.
+        (front(type="LoadBalancer"), [], 8081),
+        (front(external_ips=["198.18.0.9"]), ["198.18.0.9"], 8081),
+        (front(), ["10.96.0.1"], 8081),
+        (
+            front([{**own_port("a", 8081), "node_port": 30001}], type="NodePort"),
+            ["10.0.0.1", "10.0.0.2", "10.0.0.3"],
+            30001,
+        ),
+        (front(type="NodePort"), ["10.0.0.1", "10.0.0.2", "10.0.0.3"], 8081),
+    ],
+)
+def test_where_clients_reach_a_port(service, addresses, port):
+    assert _endpoints.reachable_at(mapped()[0], service, NODES) == (addresses, port)
+
+
+def test_an_endpoint_to_the_leaf():
+    assert _endpoints.endpoints(mapped(), [BALANCED], results=[result()], cluster="lab") == [
+        {
+            "cluster": "lab",
+            "set": "default",
+            "name": "a",
+            "gateway": "edge",
+            "door": "gateway",
+            "addresses": ["198.18.0.1", "198.18.0.2"],
+            "port": 8081,
+            "sni": None,
+            "backend": {"namespace": "apps", "service": "echo", "port": 9000},
+            "proof": "proven",
+            "milliseconds": 12.4,
+            "detail": "",
+        }
+    ]
+
+
+SILENT = result(first_byte=None)
+OFF = record(probe={"mode": "none"})
+
+
+@pytest.mark.parametrize(
+    ("raw", "service", "results", "arguments", "proof", "detail", "milliseconds"),
+    [
+        (record(), BALANCED, [result()], {}, "proven", "", 12.4),
+        # Servers that keep silent are timed by their connection.
+        (record(), BALANCED, [SILENT], {}, "proven", "", 3.2),
+        (record(), BALANCED, [result(), result(first_byte=40.0)], {}, "proven", "", 40.0),
+        # Every address has to answer.
+        (
+            record(),
+            BALANCED,
+            [result(), result("refused", None, None, address="198.18.0.2")],
+            {},
+            "broken",
+            "198.18.0.2:8081: the connection is refused (why)",
+            12.4,
+        ),
+        (record(), BALANCED, [result("new_state")], {}, "broken", "198.18.0.1:8081: new_state (why)", 12.4),
+        (record(), BALANCED, [], {}, "broken", "it was not probed", None),
+        (record(), BALANCED, [result(name="b")], {}, "broken", "it was not probed", None),
+        (record(), front(type="LoadBalancer"), [], {}, "broken", "its load balancer has no address", None),
+        (record(), BALANCED, [], {"probed": False}, "unproven", "probing is turned off", None),
+        (OFF, BALANCED, [], {}, "unproven", "probing is turned off for this record", None),
+        (record(), None, [], {"planned": True}, "planned", "", None),
+        (record(), None, [], {"planned": True, "probed": False}, "planned", "", None),
+    ],
+)
+def test_how_a_port_is_judged(raw, service, results, arguments, proof, detail, milliseconds):
+    (found,) = _endpoints.endpoints(mapped(raw), [service] if service else [], results=results, **arguments)
+    assert (found["proof"], found["detail"], found["milliseconds"]) == (proof, detail, milliseconds)
+
+
+def test_every_state_that_is_not_proven_has_words():
+    for state, words in _endpoints.STATES.items():
+        (found,) = _endpoints.endpoints(mapped(), [BALANCED], results=[result(state)])
+        assert found["proof"] == "broken"
+        assert found["detail"] == f"198.18.0.1:8081: {words} (why)"
+
+
+def test_what_is_probed():
+    records = [
+        record("a", 8081),
+        record("b", 22, probe={"send": "hi", "timeout": 2}),
+        record("c", 8083, probe={"send": "hi", "expect": "/x/"}),
+        record("d", 8084, probe={"mode": "none"}),
+    ]
+    found = _endpoints.probe_targets(mapped(*records), [BALANCED])
+    base = {
+        "addresses": ["198.18.0.1", "198.18.0.2"],
+        "gateway": "edge",
+        "cluster": ["outbound|9000||echo.apps.svc.cluster.local"],
+    }
+    assert found == {
+        "targets": [
+            {"name": "b", "port": 22, "mode": "send", "timeout": 2, "send": "hi", **base},
+            {"name": "a", "port": 8081, "mode": "connect", "timeout": 5, **base},
+            {"name": "c", "port": 8083, "mode": "send", "timeout": 5, "send": "hi", "expect": "/x/", **base},
+        ],
+        "gateways": [
+            {
+                "name": "edge",
+                "namespace": "gateways",
+                "selector": {"servicemesh.tcp/gateway": "edge", "servicemesh.tcp/gateway-namespace": "gateways"},
+            }
+        ],
+    }
+
+
+def test_without_an_address_nothing_is_probed():
+    assert _endpoints.probe_targets(mapped(), [front(type="LoadBalancer")]) == {"targets": [], "gateways": []}
+
+
+def test_the_table():
+    report = _endpoints.endpoints(mapped(record("a", 22)), [BALANCED], results=[result(first_byte=12.6)])
+    report += _endpoints.endpoints(mapped(record("b", 8081)), [])
+    assert _endpoints.report_lines(report) == [
+        "GATEWAY  ADDRESS                 PORT  BACKEND         PROOF",
+        "edge     198.18.0.1, 198.18.0.2  22    apps/echo:9000  proven in 13 ms",
+        "edge     -                       8081  apps/echo:9000  broken: its load balancer has no address",
+    ]
+
+
+def test_the_table_of_nothing_has_its_head():
+    assert _endpoints.report_lines([]) == ["GATEWAY  ADDRESS  PORT  BACKEND  PROOF"]

@@ -1,0 +1,341 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Plans: which steps in which order, what a set may lose, and what is in the way of a removal."""
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.servicemesh.tcp.plugins.module_utils._names import port_name, set_object_name
+from ansible_collections.servicemesh.tcp.plugins.module_utils._plan import exposure_plan, gateway_plan, withdrawal_plan
+from ansible_collections.servicemesh.tcp.plugins.module_utils._portmap import port_map
+from ansible_collections.servicemesh.tcp.tests.unit.plugins.builders import (
+    EDGE,
+    EDGE_REFERENCE,
+    deployment,
+    front,
+    istio_gateway,
+    messages,
+    owned_front,
+    record,
+    service_port,
+    state,
+    virtual_service,
+)
+
+NAME = set_object_name("edge", "default")
+SHARE = "present Service gateways/edge"
+ROUTES = [f"present {kind} gateways/{NAME}" for kind in ("NetworkPolicy", "Gateway", "VirtualService")]
+REMOVALS = [f"absent {kind} gateways/{NAME}" for kind in ("Gateway", "VirtualService", "NetworkPolicy")]
+
+
+def lines(plan) -> list[str]:
+    """Return a plan's steps as short lines."""
+    shown = []
+    for step in plan["steps"]:
+        obj = step["object"]
+        place = "/".join(filter(None, [obj["metadata"].get("namespace"), obj["metadata"]["name"]]))
+        shown.append(f"{step['state']} {obj['kind']} {place}")
+    return shown
+
+
+def shares(plan) -> list[dict[int, int]]:
+    """Return the target port of each port in each share of the front Service."""
+    return [
+        {port["port"]: port["targetPort"] for port in step["object"].get("spec", {}).get("ports", [])}
+        for step in plan["steps"]
+        if step["object"]["kind"] == "Service"
+    ]
+
+
+def servers(plan) -> list[int]:
+    """Return the ports of the Gateway that is written."""
+    (step,) = [step for step in plan["steps"] if step["object"]["kind"] == "Gateway"]
+    return [server["port"]["number"] for server in step["object"]["spec"]["servers"]]
+
+
+def published(*records, source="hosts.yml", set_name="default"):
+    """Return a cluster on which a set has been published, records as (name, port)."""
+    ports = [item[:2] for item in records]
+    return state(
+        owned_front(*records, set_name=set_name),
+        gateways=[istio_gateway(*ports, set_name=set_name, source=source)],
+        virtual_services=[virtual_service(*(item[1] for item in ports), set_name=set_name)],
+    )
+
+
+def exposed(cluster, *records, source="hosts.yml", **arguments):
+    """Plan a set's records on a cluster."""
+    mapped = port_map([record(*item) for item in records], [EDGE], cluster)
+    assert mapped["findings"] == []
+    return exposure_plan(mapped["ports"], cluster, source=source, **arguments)
+
+
+ABC = (("a", 8081), ("b", 8082), ("c", 8083))
+
+
+@pytest.mark.parametrize(
+    ("cluster", "wanted", "steps", "ports"),
+    [
+        (state(front()), ABC[:1], [SHARE, *ROUTES], [{8081: 8081}]),
+        (published(*ABC), ABC, [SHARE, *ROUTES], [{8081: 8081, 8082: 8082, 8083: 8083}]),
+        # A port that leaves stays on the Service until its listener is gone.
+        (
+            published(*ABC),
+            ABC[:2],
+            [SHARE, *ROUTES, SHARE],
+            [{8081: 8081, 8082: 8082, 8083: 8083}, {8081: 8081, 8082: 8082}],
+        ),
+        # So does one whose record moves, with the target port that it has.
+        (
+            published(("ssh", 22, 10022), *ABC),
+            [*ABC, ("ssh", 23)],
+            [SHARE, *ROUTES, SHARE],
+            [
+                {22: 10022, 23: 10023, 8081: 8081, 8082: 8082, 8083: 8083},
+                {23: 10023, 8081: 8081, 8082: 8082, 8083: 8083},
+            ],
+        ),
+        # A port that the Service has lost is not opened again only to be closed.
+        (
+            published(*ABC) | {"services": state(owned_front(*ABC[:2]))["services"]},
+            ABC[:2],
+            [SHARE, *ROUTES],
+            [{8081: 8081, 8082: 8082}],
+        ),
+    ],
+    ids=["new", "same", "one less", "one moved", "one lost"],
+)
+def test_writes_open_the_service_first_and_close_it_last(cluster, wanted, steps, ports):
+    plan = exposed(cluster, *wanted)
+    assert plan["findings"] == []
+    assert lines(plan) == steps
+    assert shares(plan) == ports
+    assert servers(plan) == sorted(port for _name, port in wanted)
+
+
+def test_steps_carry_the_set_s_manager_and_force_only_what_is_wholly_ours():
+    for step in exposed(published(*ABC), *ABC[:2])["steps"]:
+        shared = step["object"]["kind"] == "Service"
+        assert step["manager"] == "servicemesh.tcp/default"
+        assert step["force"] is not shared
+        assert step.get("existing", False) is shared
+        assert not shared or step["object"]["metadata"]["uid"] == "uid-gateways-edge"
+
+
+def test_a_run_without_pruning_keeps_what_it_does_not_name():
+    plan = exposed(published(*ABC), ("d", 8084), prune=False)
+    assert (plan["findings"], plan["withdrawn"]) == ([], [])
+    assert lines(plan) == [SHARE, *ROUTES]
+    assert servers(plan) == [8081, 8082, 8083, 8084]
+
+
+def test_a_run_without_pruning_still_moves_its_own_records():
+    plan = exposed(published(*ABC), ("a", 9081), prune=False)
+    assert servers(plan) == [8082, 8083, 9081]
+    assert [sorted(share) for share in shares(plan)] == [[8081, 8082, 8083, 9081], [8082, 8083, 9081]]
+
+
+def test_a_run_without_pruning_lets_a_new_record_take_over_a_port():
+    plan = exposed(published(*ABC), ("new", 8081), prune=False)
+    assert servers(plan) == [8081, 8082, 8083]
+    (share,) = [step["object"] for step in plan["steps"] if step["object"]["kind"] == "Service"]
+    assert share["spec"]["ports"][0]["name"] == port_name(8081, "default", "new")
+
+
+@pytest.mark.parametrize(
+    ("cluster", "wanted", "arguments", "said"),
+    [
+        (published(*ABC), [], {}, "3 of the 3 ports of the set (8081, 8082, 8083), and it declares no port at all."),
+        (
+            published(*ABC),
+            ABC[:1],
+            {},
+            "2 of the 3 ports of the set (8082, 8083), and that is more than half of it.",
+        ),
+        (
+            published(*ABC),
+            ABC[:2],
+            {"source": "other.yml"},
+            "1 of the 3 ports of the set (8083), and the set was last written from 'hosts.yml', not from 'other.yml'.",
+        ),
+        (
+            published(*ABC),
+            [],
+            {"allow_withdraw": ["a", "b"]},
+            "3 of the 3 ports of the set (8083), and it declares no port at all.",
+        ),
+        (
+            published(*((f"r{port}", port) for port in range(8001, 8013))),
+            [],
+            {},
+            "12 of the 12 ports of the set (8001, 8002, 8003, 8004, 8005, 8006, 8007, 8008, 8009, 8010, ...),"
+            " and it declares no port at all.",
+        ),
+        # Exactly half, from the same source or an unknown one.
+        (published(*ABC, ("d", 8084)), ABC[:2], {}, None),
+        (published(*ABC, source=""), ABC[:2], {"source": "other.yml"}, None),
+        # Nothing is withdrawn: a source may change, and a record may move.
+        (published(*ABC), ABC, {"source": "other.yml"}, None),
+        (published(*ABC), [("a", 9081), ("b", 9082), ("c", 9083)], {}, None),
+        (state(front()), [], {}, None),
+        # Somebody said so.
+        (published(*ABC), [], {"allow_withdraw": ["all"]}, None),
+        (published(*ABC), [], {"allow_withdraw": ["a", "b", "c"]}, None),
+        (published(*ABC), ABC[:1], {"allow_withdraw": ["b", "c"], "source": "other.yml"}, None),
+        (published(*ABC), [], {"prune": False}, None),
+    ],
+)
+def test_a_set_that_shrinks_too_much_stops_the_run(cluster, wanted, arguments, said):
+    plan = exposed(cluster, *wanted, **arguments)
+    if said:
+        assert messages(plan["findings"]) == [f"SET_SHRINKS set 'default': this run would withdraw {said}"]
+        assert plan["steps"] == []
+    else:
+        assert plan["findings"] == []
+
+
+def test_what_a_run_withdraws_is_told():
+    plan = exposed(published(*ABC), ("a", 9081), ("b", 8082))
+    assert plan["withdrawn"] == [{"namespace": "gateways", "gateway": "edge", "port": 8083}]
+
+
+@pytest.mark.parametrize(
+    ("cluster", "names", "steps", "left"),
+    [
+        (published(*ABC), [], [*REMOVALS, SHARE], [{}]),
+        (
+            published(*ABC),
+            ["b"],
+            [SHARE, *ROUTES, SHARE],
+            [{8081: 8081, 8082: 8082, 8083: 8083}, {8081: 8081, 8083: 8083}],
+        ),
+        (published(*ABC), ["a", "b", "c"], [*REMOVALS, SHARE], [{}]),
+        (state(front()), [], [], []),
+        # Half of it is left by a removal that was stopped, or by hand.
+        (state(owned_front(("a", 8081))), [], [*REMOVALS, SHARE], [{}]),
+        (state(front(), gateways=[istio_gateway(("a", 8081))]), [], REMOVALS, []),
+        (state(front(), virtual_services=[virtual_service(8081)]), [], REMOVALS, []),
+        (state(virtual_services=[virtual_service(8081)]), [], REMOVALS, []),
+        # Another set's are left alone.
+        (published(*ABC, set_name="other"), [], [], []),
+    ],
+)
+def test_a_withdrawal_closes_the_listener_before_the_port(cluster, names, steps, left):
+    plan = withdrawal_plan(cluster, names=names)
+    assert lines(plan) == steps
+    assert shares(plan) == left
+    assert plan["findings"] == []
+
+
+def test_a_withdrawal_keeps_the_source_and_tells_what_was_not_there():
+    plan = withdrawal_plan(published(*ABC), names=["x", "b"])
+    assert messages(plan["findings"]) == ["WITHDRAW_UNKNOWN set 'default': the set has no record 'x' on the cluster."]
+    assert plan["withdrawn"] == [{"namespace": "gateways", "gateway": "edge", "port": 8082}]
+    (step,) = [step for step in plan["steps"] if step["object"]["kind"] == "Gateway"]
+    assert step["object"]["metadata"]["annotations"] == {"servicemesh.tcp/source": "hosts.yml"}
+
+
+WORKLOAD = ["ServiceAccount", "Role", "RoleBinding", "NetworkPolicy", "Service", "Deployment"]
+
+
+@pytest.mark.parametrize(
+    ("raw", "cluster", "arguments", "steps"),
+    [
+        (
+            EDGE,
+            state(),
+            {},
+            [f"present {kind} gateways/edge" for kind in WORKLOAD]
+            + ["absent HorizontalPodAutoscaler gateways/edge", "absent PodDisruptionBudget gateways/edge"],
+        ),
+        (
+            {**EDGE, "autoscale": {}},
+            state(),
+            {},
+            [
+                f"present {kind} gateways/edge"
+                for kind in [*WORKLOAD, "HorizontalPodAutoscaler", "PodDisruptionBudget"]
+            ],
+        ),
+        (EDGE_REFERENCE, state(front()), {}, []),
+        (EDGE_REFERENCE, state(front()), {"gateways_state": "absent"}, []),
+        (
+            EDGE,
+            state(front([service_port(15021)], {"servicemesh.tcp": [15021]})),
+            {"gateways_state": "absent"},
+            [
+                f"absent {kind} gateways/edge"
+                for kind in [
+                    "Service",
+                    "HorizontalPodAutoscaler",
+                    "PodDisruptionBudget",
+                    "Deployment",
+                    "NetworkPolicy",
+                    "RoleBinding",
+                    "Role",
+                    "ServiceAccount",
+                ]
+            ],
+        ),
+    ],
+)
+def test_steps_for_a_gateway(raw, cluster, arguments, steps):
+    plan = gateway_plan([raw], cluster, **arguments)
+    assert plan["findings"] == []
+    assert lines(plan) == steps
+
+
+def test_a_namespace_is_made_and_removed_only_when_asked_and_only_if_it_is_ours():
+    assert lines(gateway_plan([EDGE], state(namespaces={}), namespace_state="present"))[0] == "present Namespace gateways"
+    assert "present Namespace gateways" not in lines(gateway_plan([EDGE], state(), namespace_state="present"))
+    ours = {"gateways": {"labels": {"app.kubernetes.io/managed-by": "servicemesh.tcp"}, "terminating": False}}
+    for namespaces, namespace_state, removed in (
+        (ours, "present", True),
+        (ours, "required", False),
+        (state()["namespaces"], "present", False),
+    ):
+        plan = gateway_plan(
+            [EDGE], state(namespaces=namespaces), gateways_state="absent", namespace_state=namespace_state
+        )
+        assert ("absent Namespace gateways" in lines(plan)) is removed
+
+
+@pytest.mark.parametrize(
+    ("cluster", "said"),
+    [
+        (
+            state(owned_front(("a", 8081)), gateways=[istio_gateway(set_name="b")]),
+            "GATEWAY_IN_USE gateway 'edge': the gateway still carries ports of set 'b', set 'default'.",
+        ),
+        (
+            state(front([service_port(9000)], {"kubectl": [9000]})),
+            "GATEWAY_IN_USE gateway 'edge': the gateway still carries ports of field manager 'kubectl'"
+            " (Service gateways/edge) port 9000.",
+        ),
+        (
+            state(front([service_port(53, protocol="UDP")])),
+            "GATEWAY_IN_USE gateway 'edge': the gateway still carries ports of a port that was added by hand"
+            " (Service gateways/edge) port 53.",
+        ),
+        (
+            state(deployments=[deployment("other")]),
+            "GATEWAY_DEFINED_ELSEWHERE gateway 'edge': the gateway was defined by set 'other'; set 'default' may not"
+            " define it again.",
+        ),
+    ],
+)
+def test_a_gateway_that_others_rely_on_is_not_removed(cluster, said):
+    plan = gateway_plan([EDGE], cluster, gateways_state="absent")
+    assert messages(plan["findings"]) == [said]
+    assert plan["steps"] == []
+
+
+def test_a_gateway_s_revision_is_on_its_pods():
+    cluster = state(mesh={**state()["mesh"], "revisions": ["v1"]})
+    (step,) = [step for step in gateway_plan([EDGE], cluster)["steps"] if step["object"]["kind"] == "Deployment"]
+    assert step["object"]["spec"]["template"]["metadata"]["labels"]["istio.io/rev"] == "v1"
+    assert step["wait"] is True
+
+
+def test_an_error_leaves_no_step():
+    assert gateway_plan([EDGE], state(namespaces={}))["steps"] == []

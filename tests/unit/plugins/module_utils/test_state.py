@@ -1,0 +1,195 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The projection: what is kept of the cluster's objects, and what is made of fields that are left out."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from ansible_collections.servicemesh.tcp.plugins.module_utils import _state
+
+META = {"name": "edge", "namespace": "gateways", "uid": "u", "creationTimestamp": "2026-01-01T00:00:00Z"}
+IDENTITY = {
+    "name": "edge",
+    "namespace": "gateways",
+    "uid": "u",
+    "labels": {},
+    "created": "2026-01-01T00:00:00Z",
+}
+
+
+def entry(manager, *ports, operation="Apply"):
+    """Return one entry of managedFields that owns ports, given as numbers or (number, protocol)."""
+    keys = {}
+    for port in ports:
+        number, protocol = port if isinstance(port, tuple) else (port, "TCP")
+        keys["k:" + json.dumps({"port": number, "protocol": protocol})] = {".": {}, "f:name": {}}
+    return {
+        "manager": manager,
+        "operation": operation,
+        "fieldsV1": {"f:spec": {"f:ports": {".": {}, **keys}, "f:type": {}}},
+    }
+
+
+@pytest.mark.parametrize(
+    ("fields", "managers"),
+    [
+        (None, {}),
+        ([], {}),
+        ([entry("b", 2, 1), entry("a", 3)], {"a": [3], "b": [1, 2]}),
+        # One manager may have several entries, for instance one per subresource.
+        ([entry("a", 1), entry("a", 2, 1)], {"a": [1, 2]}),
+        ([entry("kubectl-edit", 1, operation="Update")], {}),
+        ([entry("a", (53, "UDP"), 54)], {"a": [54]}),
+        ([entry("a")], {}),
+        ([{"manager": "a", "operation": "Apply", "fieldsV1": {"f:metadata": {}}}], {}),
+        ([{"manager": "a", "operation": "Apply"}], {}),
+    ],
+)
+def test_who_applied_which_port(fields, managers):
+    assert _state.port_managers({"metadata": {"managedFields": fields}}) == managers
+
+
+def test_a_port_s_key_without_protocol_is_tcp():
+    fields = {"f:spec": {"f:ports": {'k:{"port":7}': {}}}}
+    obj = {"metadata": {"managedFields": [{"manager": "a", "operation": "Apply", "fieldsV1": fields}]}}
+    assert _state.port_managers(obj) == {"a": [7]}
+
+
+def test_a_service():
+    obj = {
+        "metadata": {**META, "labels": {"a": "b"}, "managedFields": [entry("a", 80)]},
+        "spec": {
+            "type": "LoadBalancer",
+            "selector": {"x": "y"},
+            "clusterIP": "10.96.0.1",
+            "externalIPs": ["198.18.0.9"],
+            "ports": [
+                {"name": "web", "port": 80, "targetPort": "http", "nodePort": 30080, "protocol": "TCP"},
+                {"port": 53, "protocol": "UDP"},
+            ],
+        },
+        "status": {"loadBalancer": {"ingress": [{"ip": "198.18.0.1"}, {"hostname": "lb.example"}]}},
+    }
+    assert _state.service(obj) == {
+        **IDENTITY,
+        "labels": {"a": "b"},
+        "type": "LoadBalancer",
+        "selector": {"x": "y"},
+        "ports": [
+            {"name": "web", "port": 80, "target_port": "http", "node_port": 30080, "protocol": "TCP"},
+            {"name": "", "port": 53, "target_port": 53, "node_port": None, "protocol": "UDP"},
+        ],
+        "cluster_ip": "10.96.0.1",
+        "external_ips": ["198.18.0.9"],
+        "addresses": ["198.18.0.1", "lb.example"],
+        "managers": {"a": [80]},
+    }
+
+
+def test_a_service_with_nothing():
+    found = _state.service({"metadata": META, "status": {"loadBalancer": {}}})
+    assert found == {
+        **IDENTITY,
+        "type": "ClusterIP",
+        "selector": {},
+        "ports": [],
+        "cluster_ip": "",
+        "external_ips": [],
+        "addresses": [],
+        "managers": {},
+    }
+
+
+def test_a_gateway():
+    server = {"port": {"number": 8081, "name": "tcp", "protocol": "TCP"}, "bind": "0.0.0.0", "hosts": ["./*"]}
+    obj = {
+        "metadata": {**META, "annotations": {"servicemesh.tcp/source": "hosts.yml"}},
+        "spec": {"selector": {"istio": "edge"}, "servers": [server, {}]},
+    }
+    assert _state.gateway(obj) == {
+        **IDENTITY,
+        "source": "hosts.yml",
+        "selector": {"istio": "edge"},
+        "servers": [
+            {"port": 8081, "name": "tcp", "protocol": "TCP", "bind": "0.0.0.0", "hosts": ["./*"]},
+            {"port": None, "name": "", "protocol": "", "bind": "", "hosts": []},
+        ],
+    }
+    assert _state.gateway({"metadata": META}) == {**IDENTITY, "source": "", "selector": {}, "servers": []}
+
+
+def test_a_virtual_service():
+    rule = {
+        "match": [{"port": 8081}, {"port": 8082}],
+        "route": [{"destination": {"host": "a", "port": {"number": 1}}, "weight": 50}, {"destination": {"host": "b"}}],
+    }
+    obj = {"metadata": META, "spec": {"hosts": ["*"], "gateways": ["g"], "tcp": [rule, {}], "http": [{}]}}
+    assert _state.virtual_service(obj) == {
+        **IDENTITY,
+        "hosts": ["*"],
+        "gateways": ["g"],
+        "tcp": [
+            {"ports": [8081, 8082], "destinations": [{"host": "a", "port": 1}, {"host": "b", "port": None}]},
+            {"ports": [], "destinations": []},
+        ],
+    }
+    assert _state.virtual_service({"metadata": META})["tcp"] == []
+
+
+@pytest.mark.parametrize(
+    ("labels", "image", "status", "found"),
+    [
+        ({"istio.io/rev": "v1"}, "hub/pilot:1.31.0", {"readyReplicas": 1}, ("v1", "1.31.0", True)),
+        ({}, "hub/pilot", {}, ("default", "", False)),
+        ({}, "hub/pilot:1.31.0", {"readyReplicas": 0}, ("default", "1.31.0", False)),
+    ],
+)
+def test_a_control_plane(labels, image, status, found):
+    obj = {
+        "metadata": {**META, "labels": labels},
+        "spec": {"template": {"spec": {"containers": [{"image": image}]}}},
+        "status": status,
+    }
+    result = _state.control_plane(obj)
+    assert (result["revision"], result["version"], result["ready"]) == found
+
+
+@pytest.mark.parametrize(
+    ("labels", "found"),
+    [
+        ([], []),
+        ([None], ["default"]),
+        ([{"istio.io/rev": "v2"}, {"istio.io/rev": "v1"}, {"istio.io/rev": "v1"}], ["v1", "v2"]),
+        # A tag's webhook carries the revision that it points to as well: pods are labelled with the tag.
+        ([{"istio.io/rev": "v1", "istio.io/tag": "prod"}], ["prod"]),
+    ],
+)
+def test_revisions_that_inject(labels, found):
+    assert _state.revisions([{"metadata": {"labels": item}} for item in labels]) == found
+
+
+def test_a_deployment():
+    obj = {"metadata": META, "spec": {"replicas": 3}, "status": {"availableReplicas": 2}}
+    assert _state.deployment(obj) == {**IDENTITY, "replicas": 3, "available": 2}
+    assert _state.deployment({"metadata": META}) == {**IDENTITY, "replicas": 1, "available": 0}
+
+
+def test_a_namespace():
+    assert _state.namespace({"metadata": {"name": "a"}}) == {"labels": {}, "terminating": False}
+    going = {"metadata": {"name": "a", "labels": {"x": "y"}, "deletionTimestamp": "2026-01-01T00:00:00Z"}}
+    assert _state.namespace(going) == {"labels": {"x": "y"}, "terminating": True}
+
+
+@pytest.mark.parametrize(
+    ("addresses", "found"),
+    [
+        ([("InternalIP", "10.0.0.1"), ("ExternalIP", "198.18.0.1"), ("Hostname", "n")], ["198.18.0.1"]),
+        ([("Hostname", "n"), ("InternalIP", "10.0.0.1"), ("InternalIP", "fd00::1")], ["10.0.0.1", "fd00::1"]),
+        ([], []),
+    ],
+)
+def test_a_node(addresses, found):
+    obj = {"metadata": META, "status": {"addresses": [{"type": kind, "address": ip} for kind, ip in addresses]}}
+    assert _state.node(obj) == {"name": "edge", "addresses": found}

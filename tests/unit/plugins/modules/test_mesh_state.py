@@ -1,0 +1,135 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Reading a cluster: how much is asked, and what is made of a cluster without a mesh."""
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.servicemesh.tcp.plugins.module_utils._client import ApiError
+from ansible_collections.servicemesh.tcp.plugins.module_utils._workload import new_object
+from ansible_collections.servicemesh.tcp.plugins.modules import mesh_state
+from ansible_collections.servicemesh.tcp.tests.unit.plugins.builders import record
+from ansible_collections.servicemesh.tcp.tests.unit.plugins.fake_api import FakeApi
+from ansible_collections.servicemesh.tcp.tests.unit.plugins.module_run import run_module
+from ansible_collections.servicemesh.tcp.tests.unit.plugins.whole_runs import make_gateways, mesh_cluster, publish
+
+
+def published(ports: int) -> FakeApi:
+    """Return a cluster with a number of published ports, nothing asked of it yet."""
+    api = mesh_cluster()
+    publish(api, [record(f"r{port}", port) for port in range(20000, 20000 + ports)])
+    return api.copy()
+
+
+def test_the_number_of_requests_does_not_depend_on_the_ports():
+    few, many = published(10), published(1000)
+    assert len(mesh_state.read(few)["gateways"][0]["servers"]) == 10
+    assert len(mesh_state.read(many)["gateways"][0]["servers"]) == 1000
+    assert dict(few.requests) == dict(many.requests) == {"GET": 9}
+
+
+def test_what_is_read_is_asked_for_as_narrowly_as_possible():
+    api = published(1)
+    asked = []
+    read = api.request
+    api.request = lambda method, path, body=None, query=None, content_type=None: (
+        asked.append((path, (query or {}).get("labelSelector"))) or read(method, path, body, query, content_type)
+    )
+    mesh_state.read(api)
+    assert sorted(asked, key=str) == [
+        ("/api/v1/namespaces", None),
+        ("/api/v1/services", None),
+        ("/apis", None),
+        ("/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations", "app=sidecar-injector"),
+        ("/apis/apps/v1/deployments", "app=istiod"),
+        ("/apis/apps/v1/deployments", "servicemesh.tcp/gateway"),
+        ("/apis/networking.istio.io/v1beta1/gateways", None),
+        ("/apis/networking.istio.io/v1beta1/virtualservices", None),
+        ("/version", None),
+    ]
+
+
+def test_the_projection():
+    mesh = mesh_state.read(published(1))
+    assert mesh["version"] == 1
+    assert mesh["cluster"] == {"host": "https://cluster.test:6443", "kubernetes": "v1.34.4", "openshift": False}
+    assert mesh["mesh"]["served"] is True
+    assert mesh["mesh"]["revisions"] == ["default"]
+    assert [plane["name"] for plane in mesh["mesh"]["control_planes"]] == ["istiod"]
+    assert mesh["namespaces"].keys() == {"gateways", "apps"}
+    assert {item["name"]: item["managers"] for item in mesh["services"]} == {
+        "echo": {},
+        "edge": {"servicemesh.tcp": [15021], "servicemesh.tcp/default": [20000]},
+        "door": {"servicemesh.tcp": [15021]},
+    }
+    assert [item["name"] for item in mesh["deployments"]] == ["edge", "door"]
+    assert [rule["ports"] for item in mesh["virtual_services"] for rule in item["tcp"]] == [[20000]]
+    assert mesh["nodes"] == []
+
+
+def test_a_cluster_without_istio_is_not_asked_for_istio():
+    api = FakeApi(istio=False)
+    mesh = mesh_state.read(api)
+    assert mesh["mesh"] == {"served": False, "control_planes": [], "revisions": []}
+    assert (mesh["gateways"], mesh["virtual_services"]) == ([], [])
+    assert not [path for _method, path in api.log if "networking.istio.io" in path]
+
+
+@pytest.mark.parametrize(
+    ("groups", "served", "openshift"),
+    [
+        ([], False, False),
+        # OpenShift Service Mesh 3 without the older version would not do.
+        ([{"name": "networking.istio.io", "versions": [{"version": "v1"}]}], False, False),
+        ([{"name": "networking.istio.io", "versions": [{"version": "v1"}, {"version": "v1beta1"}]}], True, False),
+        ([{"name": "route.openshift.io", "versions": [{"version": "v1"}]}], False, True),
+    ],
+)
+def test_what_the_api_server_serves(groups, served, openshift):
+    api = FakeApi()
+    read = api.request
+    api.request = lambda method, path, *rest, **more: (
+        {"groups": groups} if path == "/apis" else read(method, path, *rest, **more)
+    )
+    mesh = mesh_state.read(api)
+    assert (mesh["mesh"]["served"], mesh["cluster"]["openshift"]) == (served, openshift)
+
+
+@pytest.mark.parametrize(("kind", "nodes"), [("NodePort", ["lab"]), ("LoadBalancer", []), ("ClusterIP", [])])
+def test_nodes_are_read_where_their_addresses_are_needed_only(kind, nodes):
+    api = mesh_cluster(gateways=())
+    api.add(new_object("Node", "lab", None, {}))
+    # Somebody else's node port is no reason.
+    api.add(new_object("Service", "x", "apps", {}, spec={"type": "NodePort"}))
+    make_gateways(api, [{"name": "edge", "namespace": "gateways", "service": {"type": kind}}])
+    assert [node["name"] for node in mesh_state.read(api)["nodes"]] == nodes
+    assert (("GET", "/api/v1/nodes") in api.log) is bool(nodes)
+
+
+def test_the_module_returns_the_projection_and_its_requests():
+    api = published(1)
+    found = run_module(mesh_state, api)
+    assert found == {
+        "failed": False,
+        "changed": False,
+        "mesh": mesh_state.read(api.copy()),
+        "api_requests": {"GET": 9},
+    }
+
+
+def test_a_missing_right_is_a_finding():
+    api = published(1)
+    read = api.request
+
+    def request(method, path, *rest, **more):
+        if path == "/api/v1/services":
+            raise ApiError(403, "Forbidden", "services is forbidden", method, path)
+        return read(method, path, *rest, **more)
+
+    api.request = request
+    found = run_module(mesh_state, api)
+    assert found["failed"]
+    assert found["msg"] == (
+        "FORBIDDEN /api/v1/services: the API server refuses to read: services is forbidden."
+        " Grant the right; docs/rbac.yaml holds all that this collection needs."
+    )
