@@ -7,13 +7,13 @@ from typing import Any
 
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible_collections.servicemesh.tcp.plugins.module_utils._plan import exposure_plan
-from ansible_collections.servicemesh.tcp.plugins.plugin_utils._plain import plain_list, plain_state
+from ansible_collections.servicemesh.tcp.plugins.plugin_utils._plain import plain_list, plain_map, plain_state
 
 NAME = "exposure_steps"
 
 
 def exposure_steps(
-    ports: Any,
+    port_map: Any,
     state: Any,
     set: str = "default",
     prune: Any = True,
@@ -22,7 +22,7 @@ def exposure_steps(
 ) -> dict[str, Any]:
     """Plan a set's objects; see exposure_steps.yml."""
     return exposure_plan(
-        plain_list(NAME, "the input", ports),
+        plain_map(NAME, port_map),
         plain_state(NAME, state),
         set_name=str(set),
         prune=boolean(prune),

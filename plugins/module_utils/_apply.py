@@ -74,11 +74,7 @@ def plan(api: Requests, steps: Iterable[Mapping[str, Any]], lenient: bool) -> li
     changes: list[Change] = []
     findings: list[dict[str, str]] = []
     answers: list[str] = []
-    coming = {
-        step["object"]["metadata"]["name"]
-        for step in steps
-        if step["state"] == "present" and step["object"]["kind"] == "Namespace"
-    }
+    coming: set[str] = set()
     seen: dict[str, Mapping[str, Any]] = {}
     for step in steps:
         try:
@@ -102,6 +98,8 @@ def plan(api: Requests, steps: Iterable[Mapping[str, Any]], lenient: bool) -> li
             findings.append(finding("NOT_OURS", change.name, object=change.name))
             continue
         changes.append(change)
+        if change.action == "create" and step["object"]["kind"] == "Namespace":
+            coming.add(step["object"]["metadata"]["name"])
     if findings or answers:
         raise Refused(findings, answers)
     return changes

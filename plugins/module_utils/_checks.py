@@ -12,7 +12,7 @@ from typing import Any
 
 from ansible_collections.servicemesh.tcp.plugins.module_utils._findings import finding
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import DEFINED_BY_LABEL, is_ours
-from ansible_collections.servicemesh.tcp.plugins.module_utils._records import suggestion
+from ansible_collections.servicemesh.tcp.plugins.module_utils._reading import suggestion
 from ansible_collections.servicemesh.tcp.plugins.module_utils._view import View
 
 

@@ -7,12 +7,22 @@ This module_util is **PRIVATE** and should only be used by this collection. Brea
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ansible_collections.servicemesh.tcp.plugins.module_utils._findings import errors, finding
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import COLLECTION, MANAGED_BY_LABEL
 from ansible_collections.servicemesh.tcp.plugins.module_utils._plan import Step, apply_step, remove_step
+from ansible_collections.servicemesh.tcp.plugins.module_utils._reading import (
+    Problems,
+    check_keys,
+    check_port,
+    read_count,
+    read_dict,
+    read_label,
+    words,
+)
 from ansible_collections.servicemesh.tcp.plugins.module_utils._view import View
 from ansible_collections.servicemesh.tcp.plugins.module_utils._workload import (
     bare_object,
@@ -20,6 +30,45 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._workload import (
     namespace_removals,
     new_object,
 )
+
+APP_KEYS = words("name namespace ports replicas")
+
+
+def read_apps(raw_apps: Iterable[Any]) -> tuple[list[dict[str, Any]], list[dict[str, str]]]:
+    """Read the apps: what is good, and the findings about what is not."""
+    apps: list[dict[str, Any]] = []
+    findings: list[dict[str, str]] = []
+    seen: Counter[tuple[str, str]] = Counter()
+    for index, raw in enumerate(raw_apps):
+        problems = Problems(f"echo_apps[{index}]")
+        app = read_dict(problems, "app", raw)
+        check_keys(problems, "", app, APP_KEYS, APP_KEYS)
+        ports = app.get("ports")
+        if not isinstance(ports, list) or not ports:
+            problems.invalid("ports", ports, "an echo server needs a list of at least one port")
+            ports = []
+        read = {
+            "name": read_label(problems, "name", app.get("name")),
+            "namespace": read_label(problems, "namespace", app.get("namespace")),
+            "ports": [check_port(problems, "ports", port) for port in ports],
+            "replicas": read_count(problems, "replicas", app.get("replicas", 1)),
+        }
+        findings += problems.findings
+        if not problems.findings:
+            apps.append(read)
+            seen[read["namespace"], read["name"]] += 1
+    findings += [
+        finding(
+            "NAME_TAKEN",
+            f"echo server {name!r}",
+            name=name,
+            times=times,
+            scope="an app's name is unique in its namespace",
+        )
+        for (_namespace, name), times in sorted(seen.items())
+        if times > 1
+    ]
+    return apps, findings
 
 
 def echo_objects(app: Mapping[str, Any], image: str, pull_policy: str) -> list[dict[str, Any]]:
@@ -44,7 +93,7 @@ def echo_objects(app: Mapping[str, Any], image: str, pull_policy: str) -> list[d
         namespace,
         labels,
         spec={
-            "replicas": app.get("replicas", 1),
+            "replicas": app["replicas"],
             "selector": {"matchLabels": {"app": name}},
             "template": {
                 "metadata": {"labels": labels},
@@ -83,10 +132,9 @@ def echo_plan(
     namespace_state: str = "present",
 ) -> dict[str, Any]:
     """Plan the echo servers and, where asked, their namespaces: C({steps, findings})."""
-    apps = list(apps)
+    apps, findings = read_apps(apps)
     view = View(state)
     namespaces = sorted({app["namespace"] for app in apps})
-    findings: list[dict[str, str]] = []
     steps: list[Step] = []
     if echo_state == "absent":
         for app in apps:
@@ -95,8 +143,10 @@ def echo_plan(
                 remove_step(bare_object("Deployment", app["name"], app["namespace"])),
             ]
         if namespace_state == "present":
-            steps += [remove_step(obj, wait=True) for obj in namespace_removals(namespaces, view.namespaces)]
-        return {"steps": steps, "findings": []}
+            removed = [step["object"] for step in steps]
+            surplus = namespace_removals(namespaces, removed, view.namespaces, view.services)
+            steps += [remove_step(obj, wait=True) for obj in surplus]
+        return {"steps": [] if errors(findings) else steps, "findings": findings}
     for name in namespaces:
         if view.has_namespace(name):
             continue

@@ -19,6 +19,7 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._checks import (
     pod_revision,
 )
 from ansible_collections.servicemesh.tcp.plugins.module_utils._findings import errors, finding
+from ansible_collections.servicemesh.tcp.plugins.module_utils._gateways import read_gateways
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import (
     COLLECTION,
     GATEWAY_LABEL,
@@ -28,7 +29,6 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._names import (
     set_object_name,
     short_hash,
 )
-from ansible_collections.servicemesh.tcp.plugins.module_utils._records import read_gateways
 from ansible_collections.servicemesh.tcp.plugins.module_utils._view import View
 from ansible_collections.servicemesh.tcp.plugins.module_utils._workload import (
     GATEWAY_KINDS,
@@ -73,7 +73,9 @@ def gateway_plan(
         steps = [step for gateway in gateways if not gateway["refers"] for step in _remove_gateway(gateway)]
         if namespace_state == "present":
             namespaces = [gateway["namespace"] for gateway in gateways if not gateway["refers"]]
-            steps += [remove_step(obj, wait=True) for obj in namespace_removals(namespaces, view.namespaces)]
+            removed = [step["object"] for step in steps]
+            surplus = namespace_removals(namespaces, removed, view.namespaces, view.services)
+            steps += [remove_step(obj, wait=True) for obj in surplus]
     else:
         findings += check_mesh(view)
         findings += check_gateways(gateways, view, set_name, namespace_state)
@@ -120,14 +122,20 @@ def _check_removal(gateways: Iterable[Mapping[str, Any]], view: View, set_name: 
 
 
 def exposure_plan(
-    ports: Sequence[Mapping[str, Any]],
+    port_map: Mapping[str, Any],
     state: Mapping[str, Any],
     set_name: str = "default",
     prune: bool = True,
     allow_withdraw: Sequence[str] = (),
     source: str = "",
 ) -> dict[str, Any]:
-    """Plan a set's objects so that it publishes just these ports: C({steps, findings, withdrawn})."""
+    """Plan a set's objects so that it publishes just what a port map holds: C({ports, steps, findings, withdrawn}).
+
+    The port map's own findings are handed on; with an error among them nothing is planned.
+    """
+    ports, mapped = port_map["ports"], port_map["findings"]
+    if errors(mapped):
+        return {"ports": ports, **_result([], list(mapped), [])}
     view = View(state)
     observed = view.listeners(set_name)
     wanted = [_exposure.listener_of(port) for port in ports]
@@ -145,7 +153,7 @@ def exposure_plan(
             if item["host"] and (item["namespace"], item["gateway"], item["port"]) not in wanted_ports
         ]
     steps = _set_steps(wanted, observed, view, set_name, source)
-    return _result(steps, findings, withdrawn if prune else [])
+    return {"ports": ports, **_result(steps, [*mapped, *findings], withdrawn if prune else [])}
 
 
 def withdrawal_plan(state: Mapping[str, Any], set_name: str = "default", names: Sequence[str] = ()) -> dict[str, Any]:
@@ -260,9 +268,10 @@ def _set_steps(
             ]
         else:
             name = set_object_name(gateway, set_name)
+            # The VirtualService last: what is left of a removal that was stopped is found by it.
             routing += [
                 remove_step(bare_object(kind, name, namespace))
-                for kind in ("Gateway", "VirtualService", "NetworkPolicy")
+                for kind in ("Gateway", "NetworkPolicy", "VirtualService")
             ]
         if staying:
             share = _exposure.service_share(gateway, namespace, listeners, uid)

@@ -19,20 +19,20 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._checks import (
     check_node_ports,
 )
 from ansible_collections.servicemesh.tcp.plugins.module_utils._findings import finding
+from ansible_collections.servicemesh.tcp.plugins.module_utils._gateways import read_gateways
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import (
     host_of,
     outbound_cluster,
     port_name,
     short_hash,
 )
-from ansible_collections.servicemesh.tcp.plugins.module_utils._records import (
+from ansible_collections.servicemesh.tcp.plugins.module_utils._reading import (
     DNS_LABEL,
     DNS_LABEL_RULE,
     is_reserved,
-    read_gateways,
-    read_records,
     suggestion,
 )
+from ansible_collections.servicemesh.tcp.plugins.module_utils._records import read_records
 from ansible_collections.servicemesh.tcp.plugins.module_utils._view import View
 
 # The listener of a privileged port binds port + 10000, or the next thousand that is free.

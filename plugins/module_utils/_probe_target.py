@@ -76,7 +76,7 @@ def parse_target(record: Mapping[str, Any]) -> Target:
         raise TargetError(f"target {name}: mode send needs the text to send (send)")
     try:
         data = unescape(sent or "")
-        pattern = _pattern(expect, data) if mode == "send" else None
+        pattern = pattern_of(expect, data) if mode == "send" else None
     except ValueError as error:
         raise TargetError(f"target {name}: {error}") from error
     return Target(
@@ -116,7 +116,7 @@ def unescape(text: str) -> bytes:
     return re.sub(rb"\\(x[0-9a-fA-F]{2}|.|$)", replace, text.encode(), flags=re.DOTALL)
 
 
-def _pattern(expect: str | None, sent: bytes) -> re.Pattern[bytes]:
+def pattern_of(expect: str | None, sent: bytes) -> re.Pattern[bytes]:
     """Compile what must be within the answer: C(/regular expression/), text, or what was sent."""
     if expect and len(expect) > 2 and expect.startswith("/") and expect.endswith("/"):
         try:

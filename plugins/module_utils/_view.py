@@ -68,9 +68,8 @@ class View:
         translated by the Service, so a second server of that number lands on the same listener.
         """
         found: dict[int, str] = {}
-        for item in self._foreign_gateways(gateway, set_name):
-            for server in item["servers"]:
-                found.setdefault(server["port"], _gateway_holder(item))
+        for port, holder in self._foreign_servers(gateway, set_name):
+            found.setdefault(port, holder)
         service = self.front_service(gateway)
         if service is None:
             return found
@@ -92,11 +91,22 @@ class View:
             port["port"]: _port_holder(service, port["port"]) for port in service["ports"] if port["port"] not in known
         }
 
-    def _foreign_gateways(self, gateway: Mapping[str, Any], set_name: str) -> list[Mapping[str, Any]]:
-        """Return the other Istio Gateways that select a gateway's pods, oldest first."""
+    def _foreign_servers(self, gateway: Mapping[str, Any], set_name: str) -> list[tuple[int, str]]:
+        """Return port and holder of the servers that other Istio Gateways have on a gateway's pods, oldest first.
+
+        A younger server on a port that the set has already is left out: Istio keeps the set's.
+        """
         labels = gateway_pod_labels(gateway["name"], gateway["namespace"])
-        own = (gateway["namespace"], set_object_name(gateway["name"], set_name))
-        return [item for item in self.gateways if (item["namespace"], item["name"]) != own and _selects(item, labels)]
+        place = (gateway["namespace"], set_object_name(gateway["name"], set_name))
+        servers: list[tuple[int, str]] = []
+        own: set[int] = set()
+        for item in self.gateways:
+            ports = [server["port"] for server in item["servers"]]
+            if (item["namespace"], item["name"]) == place:
+                own = set(ports)
+            elif _selects(item, labels):
+                servers += [(port, _gateway_holder(item)) for port in ports if port not in own]
+        return servers
 
     def foreign_targets(self, gateway: Mapping[str, Any], set_name: str) -> dict[int, str]:
         """Return the target ports that others hold on a gateway's pods, with who holds them.
@@ -108,9 +118,8 @@ class View:
         foreign = self.foreign_ports(gateway, set_name)
         by_port = _numeric_targets(service)
         held = {by_port[port]: holder for port, holder in foreign.items() if port in by_port}
-        for item in self._foreign_gateways(gateway, set_name):
-            for server in item["servers"]:
-                held.setdefault(by_port.get(server["port"], server["port"]), _gateway_holder(item))
+        for port, holder in self._foreign_servers(gateway, set_name):
+            held.setdefault(by_port.get(port, port), holder)
         return held
 
     def target_ports(self, gateway: Mapping[str, Any]) -> dict[str, int]:

@@ -38,10 +38,20 @@ def bare_object(kind: str, name: str, namespace: str) -> dict[str, Any]:
     return {"apiVersion": KINDS[kind].api_version, "kind": kind, "metadata": {"name": name, "namespace": namespace}}
 
 
-def namespace_removals(names: Iterable[str], observed: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return those of the namespaces that this collection made; anybody else's stays."""
-    ours = [name for name in sorted(set(names)) if name in observed and is_ours(observed[name]["labels"])]
-    return [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}} for name in ours]
+def namespace_removals(
+    names: Iterable[str],
+    removed: Iterable[Mapping[str, Any]],
+    observed: Mapping[str, Mapping[str, Any]],
+    services: Iterable[tuple[str, str]],
+) -> list[dict[str, Any]]:
+    """Return those of the namespaces that this collection made and in which no Service stays."""
+    going = {(obj["metadata"]["namespace"], obj["metadata"]["name"]) for obj in removed}
+    used = {place[0] for place in services if place not in going}
+    return [
+        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+        for name in sorted(set(names))
+        if name in observed and is_ours(observed[name]["labels"]) and name not in used
+    ]
 
 
 def namespace_object(name: str) -> dict[str, Any]:

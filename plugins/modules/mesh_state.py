@@ -132,7 +132,8 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._failure import ex
 from ansible_collections.servicemesh.tcp.plugins.module_utils._kinds import KINDS, collection_path
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import GATEWAY_LABEL
 
-ISTIO_GROUP, ISTIO_VERSION = KINDS["Gateway"].api_version.split("/")
+ISTIO_GROUP = KINDS["Gateway"].api_version.split("/")[0]
+ISTIO_VERSION = KINDS["Gateway"].api_version.split("/")[1]
 
 
 def read(api: Api) -> dict[str, Any]:

@@ -110,6 +110,11 @@ services:
   returned: success
   type: list
   elements: dict
+planned:
+  description: Whether this was check mode, so that nothing was written.
+  returned: success
+  type: bool
+  sample: false
 findings:
   description: What the API server or an object's owner refused.
   returned: failure
@@ -224,6 +229,7 @@ def main() -> None:
         changed=bool(different),
         changes=[f"{change.action} {change.name}" for change in different],
         services=services,
+        planned=module.check_mode,
         diff=[
             {
                 "before_header": change.name,

@@ -32,6 +32,15 @@ def plain_list(plugin: str, name: str, value: Any) -> list[Any]:
     return plain(value)
 
 
+def plain_map(plugin: str, value: Any) -> dict[str, Any]:
+    """Return the port map that gateway_port_map made."""
+    if not isinstance(value, Mapping) or not {"ports", "findings"} <= set(value):
+        raise AnsibleFilterError(
+            f"servicemesh.tcp.{plugin}: the input must be a port map, as servicemesh.tcp.gateway_port_map returns it"
+        )
+    return plain(value)
+
+
 def plain_state(plugin: str, value: Any) -> dict[str, Any]:
     """Return the projection that mesh_state made; another version of it is refused."""
     if not isinstance(value, Mapping) or value.get("version") != VERSION:

@@ -128,10 +128,11 @@ def summary(results: list[Result]) -> str:
 
 
 def environment_of(root: Path) -> dict[str, str]:
-    """Return the environment of the stages: the tools of .venv first, and the lab left as the lab stage made it."""
+    """Return the environment of the stages: the tools of .venv first, plain output, and the lab left up."""
     path = f"{root / '.venv' / 'bin'}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
     python = os.environ.get("PYTHON", "python3")
-    return {**os.environ, "PATH": path, "PYTHON": python, "PYTHONUNBUFFERED": "1", "TCP_LAB_KEEP": "1"}
+    settings = {"PATH": path, "PYTHON": python, "PYTHONUNBUFFERED": "1", "NO_COLOR": "1", "TCP_LAB_KEEP": "1"}
+    return {**os.environ, **settings}
 
 
 def main() -> int:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import render_docs
 import yaml
-from ansible_collections.servicemesh.tcp.plugins.module_utils import _records
+from ansible_collections.servicemesh.tcp.plugins.module_utils import _gateways, _records
 
 ROOT = Path(__file__).resolve().parents[2]
 USES = render_docs.all_uses()
@@ -61,8 +61,8 @@ def test_every_inventory_variable_has_a_default() -> None:
     [
         ("expose_ports", "", _records.RECORD_KEYS, _records.RECORD_BUILT),
         ("expose_ports", "probe.", _records.PROBE_KEYS, _records.PROBE_BUILT),
-        ("gateways_definitions", "", _records.GATEWAY_KEYS, _records.GATEWAY_BUILT),
-        ("gateways_definitions", "service.", _records.SERVICE_KEYS, _records.SERVICE_BUILT),
+        ("gateways_definitions", "", _gateways.GATEWAY_KEYS, _gateways.GATEWAY_BUILT),
+        ("gateways_definitions", "service.", _gateways.SERVICE_KEYS, _gateways.SERVICE_BUILT),
     ],
 )
 def test_manual_has_every_key(argument: str, prefix: str, known: frozenset[str], built: frozenset[str]) -> None:

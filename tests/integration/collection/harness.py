@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -119,6 +120,8 @@ class Exposure:
     def variables(self, records: list[dict[str, Any]], **more: Any) -> dict[str, Any]:
         """Return the variables of expose_tcp for these records."""
         return {
+            # Not the default set: somebody may be trying the README's example on the same lab.
+            "tcp_set": self.name,
             "tcp_ports": records,
             "tcp_gateways": [self.gateway],
             "tcp_namespace_state": "present",
@@ -132,7 +135,7 @@ class Exposure:
 
     def unexpose(self, **more: Any) -> Run:
         """Run unexpose_tcp."""
-        return self.playbooks.run("unexpose_tcp", more)
+        return self.playbooks.run("unexpose_tcp", {"tcp_set": self.name, **more})
 
     def make(self) -> None:
         """Run the echo server, and the gateway by publishing one port on it."""
@@ -145,4 +148,5 @@ class Exposure:
         """Remove both namespaces with all that is in them."""
         core = kubernetes.client.CoreV1Api(self.playbooks.cluster.client())
         for namespace in (self.name, self.echo):
-            core.delete_namespace(namespace)
+            with contextlib.suppress(kubernetes.client.exceptions.NotFoundException):
+                core.delete_namespace(namespace)

@@ -113,7 +113,7 @@ def test_sets_do_not_touch_each_other(one_port: Exposure, cluster: Cluster) -> N
     assert run.code == 0, run.output
     before = cluster.snapshot()
     run = other([exposure.record("theirs", 8004), exposure.record("thief", 8000)])
-    assert "port 8000 on gateway edge is already held by set 'default'" in run.said
+    assert f"port 8000 on gateway edge is already held by set {exposure.name!r}" in run.said
     run = other([exposure.record("theirs", 8004)])
     assert "SET_SHRINKS set 'other': this run would withdraw 2 of the 3 ports" in run.said
     run = other([])

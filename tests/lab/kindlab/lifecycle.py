@@ -97,6 +97,7 @@ def _cluster(paths: LabPaths, options: argparse.Namespace, machine: preflight.Ma
     plan = network.take_slot(paths, options.slot, {**os.environ, "PATH": search_path(folders)})
     folders += dict.fromkeys(program.parent for program in artifacts.ensure_programs(console, names).values())
     state.slot, state.path = plan.slot, search_path(folders)
+    state.external_ip = str(plan.external[10])
     save_state(paths, state)
     env = lab_env(paths, state.path)
     wanted = (images.built if built else images.pulled)(own, options.bare, env, console)

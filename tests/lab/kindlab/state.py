@@ -19,7 +19,8 @@ from .paths import LabPaths
 class LabState:
     """Facts that cannot be had by looking. `ready` is set last, so a killed `up` leaves it false.
 
-    `path` is the PATH with the lab's programs first; `rbac` a digest of the docs/rbac.yaml that was applied.
+    `path` is the PATH with the lab's programs first; `rbac` a digest of the docs/rbac.yaml that was applied;
+    `external_ip` is one of the addresses that a Service may name in its externalIPs.
     """
 
     mode: str = "kind"
@@ -30,6 +31,7 @@ class LabState:
     nodes: int = 1
     bare: bool = False
     slot: int = -1
+    external_ip: str = ""
     api_port: int = 0
     rbac: str = ""
     created: str = ""

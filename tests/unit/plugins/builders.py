@@ -66,9 +66,7 @@ def service(name: str, namespace: str, ports: Any = (), **more: Any) -> dict[str
 
 def front(ports: Any = (), managers: dict[str, list[int]] | None = None, **more: Any) -> dict[str, Any]:
     """Return the projected front Service of gateway edge; managers are field managers with their ports."""
-    return service(
-        "edge", "gateways", ports, **{"labels": gateway_labels("edge"), "managers": managers or {}, **more}
-    )
+    return service("edge", "gateways", ports, **{"labels": gateway_labels("edge"), "managers": managers or {}, **more})
 
 
 def owned_front(*records: tuple[str, int] | tuple[str, int, int], set_name: str = "default") -> dict[str, Any]:
@@ -104,9 +102,7 @@ def istio_gateway(*servers: tuple[str, int], set_name: str = "default", **more: 
 def virtual_service(*ports: int, set_name: str = "default") -> dict[str, Any]:
     """Return the projected VirtualService of a set on edge, all rules to the usual backend."""
     name = set_object_name("edge", set_name)
-    rules = [
-        {"ports": [port], "destinations": [{"host": BACKEND_HOST, "port": BACKEND["port"]}]} for port in ports
-    ]
+    rules = [{"ports": [port], "destinations": [{"host": BACKEND_HOST, "port": BACKEND["port"]}]} for port in ports]
     return {
         "name": name,
         "namespace": "gateways",
@@ -168,3 +164,13 @@ def state(*services: dict[str, Any], **more: Any) -> dict[str, Any]:
 def messages(findings: list[dict[str, str]]) -> list[str]:
     """Return what findings say, each with its code."""
     return [f"{item['code']} {item['message']}" for item in findings]
+
+
+def step_lines(plan: dict[str, Any]) -> list[str]:
+    """Return a plan's steps as short lines."""
+    shown = []
+    for step in plan["steps"]:
+        obj = step["object"]
+        place = "/".join(filter(None, [obj["metadata"].get("namespace"), obj["metadata"]["name"]]))
+        shown.append(f"{step['state']} {obj['kind']} {place}")
+    return shown

@@ -34,7 +34,7 @@ def run_module(module: ModuleType, api: Any, check_mode: bool = False, **options
         def fail_json(self, **result: Any) -> None:
             raise Exit({"failed": True, **result})
 
-    with mock.patch.object(module, "AnsibleModule", Module), mock.patch.object(module, "Api", lambda _module: api):
+    with mock.patch.object(module, "AnsibleModule", Module), mock.patch.object(module, "Api", return_value=api):
         try:
             module.main()
         except Exit as ended:

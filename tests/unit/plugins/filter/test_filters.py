@@ -51,38 +51,48 @@ def test_a_filter_is_documented_as_it_is(name):
             assert option.get("default") == default, argument.name
 
 
+MAP = {"ports": [], "findings": []}
 SEEN = state(owned_front(("a", 8081)))
 # What each filter calls, and with which arguments, given the ones of the template.
 CALLS = {
     "echo_server_steps": (
         "echo_plan",
         ([{"name": "e"}], SEEN, "img", "Never", "absent", "required"),
-        (([{"name": "e"}], SEEN), {
-            "image": "img",
-            "pull_policy": "Never",
-            "echo_state": "absent",
-            "namespace_state": "required",
-        }),
+        (
+            ([{"name": "e"}], SEEN),
+            {
+                "image": "img",
+                "pull_policy": "Never",
+                "echo_state": "absent",
+                "namespace_state": "required",
+            },
+        ),
     ),
     "exposure_steps": (
         "exposure_plan",
-        ([{"name": "p"}], SEEN, "team", "no", ["a", 5], "src"),
-        (([{"name": "p"}], SEEN), {
-            "set_name": "team",
-            "prune": False,
-            "allow_withdraw": ["a", "5"],
-            "source": "src",
-        }),
+        (MAP, SEEN, "team", "no", ["a", 5], "src"),
+        (
+            (MAP, SEEN),
+            {
+                "set_name": "team",
+                "prune": False,
+                "allow_withdraw": ["a", "5"],
+                "source": "src",
+            },
+        ),
     ),
     "gateway_port_map": (
         "port_map",
         ([record()], [EDGE], SEEN, "team", "corp", "present", [{"service": "s"}]),
-        (([record()], [EDGE], SEEN), {
-            "set_name": "team",
-            "cluster_domain": "corp",
-            "namespace_state": "present",
-            "planned_services": [{"service": "s"}],
-        }),
+        (
+            ([record()], [EDGE], SEEN),
+            {
+                "set_name": "team",
+                "cluster_domain": "corp",
+                "namespace_state": "present",
+                "planned_services": [{"service": "s"}],
+            },
+        ),
     ),
     "gateway_steps": (
         "gateway_plan",
@@ -130,7 +140,11 @@ def test_the_filters_that_only_show():
         ("gateway_port_map", ([], "edge"), "gateways must be a list, not str"),
         ("gateway_port_map", ([], [], None, "s", "d", "required", "x"), "planned_services must be a list, not str"),
         ("gateway_steps", ({}, SEEN), "the input must be a list, not dict"),
-        ("exposure_steps", ([], SEEN, "s", True, "all"), "allow_withdraw must be a list, not str"),
+        (
+            "exposure_steps",
+            ({"ports": [], "findings": []}, SEEN, "s", True, "all"),
+            "allow_withdraw must be a list, not str",
+        ),
         ("withdrawal_steps", (SEEN, "s", "a"), "names must be a list, not str"),
         ("echo_server_steps", ("x", SEEN, "i"), "the input must be a list, not str"),
         ("probe_targets", ([], "x"), "services must be a list, not str"),
@@ -144,11 +158,20 @@ def test_a_list_is_a_list(name, given, what):
     assert str(caught.value) == f"servicemesh.tcp.{name}: {what}"
 
 
+@pytest.mark.parametrize("given", [[], {}, {"ports": []}, {"findings": []}, "x"])
+def test_what_is_exposed_is_a_port_map(given):
+    with pytest.raises(AnsibleFilterError) as caught:
+        filter_of("exposure_steps")(given, SEEN)
+    assert str(caught.value) == (
+        "servicemesh.tcp.exposure_steps: the input must be a port map, as servicemesh.tcp.gateway_port_map returns it"
+    )
+
+
 @pytest.mark.parametrize("given", [{}, {"version": 2}, {"version": "1"}, [], "state", {**SEEN, "version": None}])
 @pytest.mark.parametrize("name", ["gateway_port_map", "gateway_steps", "exposure_steps", "withdrawal_steps"])
 def test_a_state_is_mesh_state_s(name, given):
-    arguments = (given,) if name == "withdrawal_steps" else ([], given)
-    arguments = ([], [], given) if name == "gateway_port_map" else arguments
+    before = {"withdrawal_steps": [], "gateway_port_map": [[], []], "exposure_steps": [MAP]}
+    arguments = [*before.get(name, [[]]), given]
     with pytest.raises(AnsibleFilterError) as caught:
         filter_of(name)(*arguments)
     assert str(caught.value) == (
@@ -159,7 +182,7 @@ def test_a_state_is_mesh_state_s(name, given):
 @pytest.mark.parametrize("word", [False, "false", "no", "off", 0, "0"])
 def test_a_no_from_the_command_line_is_a_no(word):
     # tcp_prune=false on the command line arrives as text.
-    kept = filter_of("exposure_steps")([], SEEN, prune=word)
+    kept = filter_of("exposure_steps")({"ports": [], "findings": []}, SEEN, prune=word)
     assert (kept["findings"], kept["withdrawn"]) == ([], [])
     mapped = filter_of("gateway_port_map")([record()], [EDGE])["ports"]
     (found,) = filter_of("tcp_endpoints")(mapped, [], probed=word, planned=word)
@@ -168,7 +191,7 @@ def test_a_no_from_the_command_line_is_a_no(word):
 
 def test_a_word_that_is_neither_yes_nor_no_is_refused():
     with pytest.raises(TypeError, match="perhaps"):
-        filter_of("exposure_steps")([], SEEN, prune="perhaps")
+        filter_of("exposure_steps")({"ports": [], "findings": []}, SEEN, prune="perhaps")
 
 
 def test_templated_values_become_plain_ones():

@@ -262,7 +262,10 @@ def removal(*inside):
     api = cluster()
     for obj in inside:
         api.add(obj)
-    return api, {"state": "absent", "object": {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "gateways"}}}
+    return api, {
+        "state": "absent",
+        "object": {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "gateways"}},
+    }
 
 
 def test_a_namespace_of_ours_is_removed_with_what_is_ours():

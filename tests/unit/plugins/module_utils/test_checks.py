@@ -6,9 +6,9 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.servicemesh.tcp.plugins.module_utils import _checks
+from ansible_collections.servicemesh.tcp.plugins.module_utils._gateways import read_gateways
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import port_name
 from ansible_collections.servicemesh.tcp.plugins.module_utils._portmap import port_map
-from ansible_collections.servicemesh.tcp.plugins.module_utils._records import read_gateways
 from ansible_collections.servicemesh.tcp.plugins.module_utils._view import View
 from ansible_collections.servicemesh.tcp.tests.unit.plugins.builders import (
     EDGE,
@@ -76,7 +76,13 @@ def test_whether_there_is_a_mesh(cluster, said):
         ),
         ("v2", ["v1", "v2"], {}, "v2", []),
         ("v2", ["v1", "v2"], {"istio-injection": "enabled"}, "v2", []),
-        ("v3", ["v1", "v2"], {}, None, ["REVISION_UNKNOWN gateway 'edge': the mesh has no revision 'v3'; it has v1, v2."]),
+        (
+            "v3",
+            ["v1", "v2"],
+            {},
+            None,
+            ["REVISION_UNKNOWN gateway 'edge': the mesh has no revision 'v3'; it has v1, v2."],
+        ),
         ("v3", [], {}, None, ["REVISION_UNKNOWN gateway 'edge': the mesh has no revision 'v3'; it has none."]),
     ],
 )
@@ -87,7 +93,9 @@ def test_the_revision_of_a_gateway_s_pods(named, revisions, labels, label, said)
     assert (found, messages(findings)) == (label, said)
 
 
-MISSING = "NAMESPACE_MISSING gateway 'edge': namespace 'gateways' does not exist, and this run was not asked to make it."
+MISSING = (
+    "NAMESPACE_MISSING gateway 'edge': namespace 'gateways' does not exist, and this run was not asked to make it."
+)
 
 
 @pytest.mark.parametrize(

@@ -5,10 +5,10 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.servicemesh.tcp.plugins.module_utils._echo import echo_objects, echo_plan
+from ansible_collections.servicemesh.tcp.plugins.module_utils._echo import echo_objects, echo_plan, read_apps
 from ansible_collections.servicemesh.tcp.tests.unit.plugins.builders import messages, namespaces, state
 
-APP = {"name": "echo-8081", "namespace": "echo", "ports": [8081, 9081]}
+APP = {"name": "echo-8081", "namespace": "echo", "ports": [8081, 9081], "replicas": 1}
 OURS = {"echo": {"labels": {"app.kubernetes.io/managed-by": "servicemesh.tcp"}, "terminating": False}}
 
 
@@ -91,3 +91,35 @@ def test_what_an_app_becomes():
 
 def test_replicas_may_be_chosen():
     assert echo_objects({**APP, "replicas": 3}, "i", "Always")[1]["spec"]["replicas"] == 3
+
+
+def test_an_app_s_defaults_and_ports_as_text():
+    apps, findings = read_apps([{"name": "a", "namespace": "n", "ports": ["9000"]}])
+    assert (apps, findings) == ([{"name": "a", "namespace": "n", "ports": [9000], "replicas": 1}], [])
+
+
+INVALID = "VALUE_INVALID echo_apps[0]: "
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"ports": []}, f"{INVALID}ports: [] is not valid; an echo server needs a list of at least one port."),
+        ({"ports": 9000}, f"{INVALID}ports: 9000 is not valid; an echo server needs a list of at least one port."),
+        (
+            {"ports": [9000, 70000]},
+            "PORT_OUT_OF_RANGE echo_apps[0]: ports 70000 is out of range; allowed is 1 to 65535.",
+        ),
+        ({"replicas": 0}, f"{INVALID}replicas: 0 is not valid; it must be a whole number from 1 on."),
+        ({"port": 1}, "KEY_UNKNOWN echo_apps[0]: 'port' is not a known key; did you mean 'ports'?"),
+    ],
+)
+@pytest.mark.parametrize("echo_state", ["present", "absent"])
+def test_a_mistake_in_an_app_stops_the_run(change, said, echo_state):
+    found = echo_plan([{**APP, **change}], state(), "i", "Never", echo_state=echo_state)
+    assert (messages(found["findings"]), found["steps"]) == ([said], [])
+
+
+def test_an_app_s_name_is_unique_in_its_namespace():
+    _apps, findings = read_apps([APP, APP, {**APP, "namespace": "other"}])
+    assert messages(findings) == ["NAME_TAKEN echo server 'echo-8081': the name 'echo-8081' is used 2 times."]

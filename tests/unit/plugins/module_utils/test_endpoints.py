@@ -39,7 +39,11 @@ BALANCED = front(type="LoadBalancer", addresses=["198.18.0.1", "198.18.0.2"])
     [
         (None, [], 8081),
         (BALANCED, ["198.18.0.1", "198.18.0.2"], 8081),
-        (front(type="LoadBalancer", external_ips=["198.18.0.9"], addresses=["lb.example"]), ["lb.example", "198.18.0.9"], 8081),
+        (
+            front(type="LoadBalancer", external_ips=["198.18.0.9"], addresses=["lb.example"]),
+            ["lb.example", "198.18.0.9"],
+            8081,
+        ),
         # Without an address there is none: its cluster address is nobody's way in.
         (front(type="LoadBalancer"), [], 8081),
         (front(external_ips=["198.18.0.9"]), ["198.18.0.9"], 8081),

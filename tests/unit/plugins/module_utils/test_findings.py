@@ -119,8 +119,7 @@ TEXTS = {
     ),
     "KEY_UNKNOWN": (
         lambda: mapped(record(prot="tcp")),
-        "record 'a': 'prot' is not a known key; did you mean 'port'?"
-        " Mend the spelling, or take the key out.",
+        "record 'a': 'prot' is not a known key; did you mean 'port'? Mend the spelling, or take the key out.",
     ),
     "NAMESPACE_IN_USE": (
         lambda: refused({"state": "absent", "object": ROLE}, others_inside),
@@ -179,7 +178,7 @@ TEXTS = {
         "gateway 'edge': the mesh has no revision 'v9'; it has default. Mend the gateway's 'mesh', or leave it out.",
     ),
     "SET_SHRINKS": (
-        lambda: exposure_plan([], state(owned_front(("a", 8081))))["findings"],
+        lambda: exposure_plan({"ports": [], "findings": []}, state(owned_front(("a", 8081))))["findings"],
         "set 'default': this run would withdraw 1 of the 1 ports of the set (8081), and it declares no port at all."
         " If that is meant, name the records in tcp_allow_withdraw, or set it to 'all'.",
     ),

@@ -1,41 +1,30 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Plans: which steps in which order, what a set may lose, and what is in the way of a removal."""
+"""Plans of a set: which steps in which order, and what a set may lose."""
 
 from __future__ import annotations
 
 import pytest
+from ansible_collections.servicemesh.tcp.plugins.module_utils._findings import finding
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import port_name, set_object_name
-from ansible_collections.servicemesh.tcp.plugins.module_utils._plan import exposure_plan, gateway_plan, withdrawal_plan
+from ansible_collections.servicemesh.tcp.plugins.module_utils._plan import exposure_plan, withdrawal_plan
 from ansible_collections.servicemesh.tcp.plugins.module_utils._portmap import port_map
 from ansible_collections.servicemesh.tcp.tests.unit.plugins.builders import (
     EDGE,
-    EDGE_REFERENCE,
-    deployment,
     front,
     istio_gateway,
     messages,
     owned_front,
     record,
-    service_port,
     state,
+    step_lines,
     virtual_service,
 )
 
 NAME = set_object_name("edge", "default")
 SHARE = "present Service gateways/edge"
 ROUTES = [f"present {kind} gateways/{NAME}" for kind in ("NetworkPolicy", "Gateway", "VirtualService")]
-REMOVALS = [f"absent {kind} gateways/{NAME}" for kind in ("Gateway", "VirtualService", "NetworkPolicy")]
-
-
-def lines(plan) -> list[str]:
-    """Return a plan's steps as short lines."""
-    shown = []
-    for step in plan["steps"]:
-        obj = step["object"]
-        place = "/".join(filter(None, [obj["metadata"].get("namespace"), obj["metadata"]["name"]]))
-        shown.append(f"{step['state']} {obj['kind']} {place}")
-    return shown
+REMOVALS = [f"absent {kind} gateways/{NAME}" for kind in ("Gateway", "NetworkPolicy", "VirtualService")]
 
 
 def shares(plan) -> list[dict[int, int]]:
@@ -67,7 +56,7 @@ def exposed(cluster, *records, source="hosts.yml", **arguments):
     """Plan a set's records on a cluster."""
     mapped = port_map([record(*item) for item in records], [EDGE], cluster)
     assert mapped["findings"] == []
-    return exposure_plan(mapped["ports"], cluster, source=source, **arguments)
+    return exposure_plan(mapped, cluster, source=source, **arguments)
 
 
 ABC = (("a", 8081), ("b", 8082), ("c", 8083))
@@ -108,9 +97,26 @@ ABC = (("a", 8081), ("b", 8082), ("c", 8083))
 def test_writes_open_the_service_first_and_close_it_last(cluster, wanted, steps, ports):
     plan = exposed(cluster, *wanted)
     assert plan["findings"] == []
-    assert lines(plan) == steps
+    assert step_lines(plan) == steps
     assert shares(plan) == ports
     assert servers(plan) == sorted(port for _name, port in wanted)
+
+
+def test_a_port_map_with_an_error_is_not_carried_out():
+    # What is missing from it is missing because of the error: nothing is said of withdrawals.
+    cluster = published(*ABC)
+    mapped = port_map([record("a", 0)], [EDGE], cluster)
+    plan = exposure_plan(mapped, cluster)
+    assert plan == {"ports": [], "findings": mapped["findings"], "steps": [], "withdrawn": []}
+    assert [item["code"] for item in plan["findings"]] == ["PORT_OUT_OF_RANGE"]
+
+
+def test_what_a_port_map_warns_of_is_handed_on():
+    warning = finding("WITHDRAW_UNKNOWN", "set 'default'", name="x")
+    mapped = port_map([record(*ABC[0])], [EDGE], state(front()))
+    plan = exposure_plan({**mapped, "findings": [warning]}, state(front()))
+    assert (plan["ports"], plan["findings"]) == (mapped["ports"], [warning])
+    assert step_lines(plan) == [SHARE, *ROUTES]
 
 
 def test_steps_carry_the_set_s_manager_and_force_only_what_is_wholly_ours():
@@ -125,7 +131,7 @@ def test_steps_carry_the_set_s_manager_and_force_only_what_is_wholly_ours():
 def test_a_run_without_pruning_keeps_what_it_does_not_name():
     plan = exposed(published(*ABC), ("d", 8084), prune=False)
     assert (plan["findings"], plan["withdrawn"]) == ([], [])
-    assert lines(plan) == [SHARE, *ROUTES]
+    assert step_lines(plan) == [SHARE, *ROUTES]
     assert servers(plan) == [8081, 8082, 8083, 8084]
 
 
@@ -222,9 +228,25 @@ def test_what_a_run_withdraws_is_told():
 )
 def test_a_withdrawal_closes_the_listener_before_the_port(cluster, names, steps, left):
     plan = withdrawal_plan(cluster, names=names)
-    assert lines(plan) == steps
+    assert step_lines(plan) == steps
     assert shares(plan) == left
     assert plan["findings"] == []
+
+
+HALF = state(
+    owned_front(*ABC), gateways=[istio_gateway(*ABC[:2], source="hosts.yml")], virtual_services=[virtual_service(8081)]
+)
+
+
+def test_a_withdrawal_of_names_takes_what_was_never_finished_along():
+    # b and c have no rule yet: nobody knows where they should lead.
+    plan = withdrawal_plan(HALF, names=["x"])
+    assert servers(plan) == [8081]
+    assert [item["port"] for item in plan["withdrawn"]] == [8082, 8083]
+
+
+def test_a_run_without_pruning_does_not_keep_what_was_never_finished():
+    assert servers(exposed(HALF, ("d", 8084), prune=False)) == [8081, 8084]
 
 
 def test_a_withdrawal_keeps_the_source_and_tells_what_was_not_there():
@@ -233,109 +255,3 @@ def test_a_withdrawal_keeps_the_source_and_tells_what_was_not_there():
     assert plan["withdrawn"] == [{"namespace": "gateways", "gateway": "edge", "port": 8082}]
     (step,) = [step for step in plan["steps"] if step["object"]["kind"] == "Gateway"]
     assert step["object"]["metadata"]["annotations"] == {"servicemesh.tcp/source": "hosts.yml"}
-
-
-WORKLOAD = ["ServiceAccount", "Role", "RoleBinding", "NetworkPolicy", "Service", "Deployment"]
-
-
-@pytest.mark.parametrize(
-    ("raw", "cluster", "arguments", "steps"),
-    [
-        (
-            EDGE,
-            state(),
-            {},
-            [f"present {kind} gateways/edge" for kind in WORKLOAD]
-            + ["absent HorizontalPodAutoscaler gateways/edge", "absent PodDisruptionBudget gateways/edge"],
-        ),
-        (
-            {**EDGE, "autoscale": {}},
-            state(),
-            {},
-            [
-                f"present {kind} gateways/edge"
-                for kind in [*WORKLOAD, "HorizontalPodAutoscaler", "PodDisruptionBudget"]
-            ],
-        ),
-        (EDGE_REFERENCE, state(front()), {}, []),
-        (EDGE_REFERENCE, state(front()), {"gateways_state": "absent"}, []),
-        (
-            EDGE,
-            state(front([service_port(15021)], {"servicemesh.tcp": [15021]})),
-            {"gateways_state": "absent"},
-            [
-                f"absent {kind} gateways/edge"
-                for kind in [
-                    "Service",
-                    "HorizontalPodAutoscaler",
-                    "PodDisruptionBudget",
-                    "Deployment",
-                    "NetworkPolicy",
-                    "RoleBinding",
-                    "Role",
-                    "ServiceAccount",
-                ]
-            ],
-        ),
-    ],
-)
-def test_steps_for_a_gateway(raw, cluster, arguments, steps):
-    plan = gateway_plan([raw], cluster, **arguments)
-    assert plan["findings"] == []
-    assert lines(plan) == steps
-
-
-def test_a_namespace_is_made_and_removed_only_when_asked_and_only_if_it_is_ours():
-    assert lines(gateway_plan([EDGE], state(namespaces={}), namespace_state="present"))[0] == "present Namespace gateways"
-    assert "present Namespace gateways" not in lines(gateway_plan([EDGE], state(), namespace_state="present"))
-    ours = {"gateways": {"labels": {"app.kubernetes.io/managed-by": "servicemesh.tcp"}, "terminating": False}}
-    for namespaces, namespace_state, removed in (
-        (ours, "present", True),
-        (ours, "required", False),
-        (state()["namespaces"], "present", False),
-    ):
-        plan = gateway_plan(
-            [EDGE], state(namespaces=namespaces), gateways_state="absent", namespace_state=namespace_state
-        )
-        assert ("absent Namespace gateways" in lines(plan)) is removed
-
-
-@pytest.mark.parametrize(
-    ("cluster", "said"),
-    [
-        (
-            state(owned_front(("a", 8081)), gateways=[istio_gateway(set_name="b")]),
-            "GATEWAY_IN_USE gateway 'edge': the gateway still carries ports of set 'b', set 'default'.",
-        ),
-        (
-            state(front([service_port(9000)], {"kubectl": [9000]})),
-            "GATEWAY_IN_USE gateway 'edge': the gateway still carries ports of field manager 'kubectl'"
-            " (Service gateways/edge) port 9000.",
-        ),
-        (
-            state(front([service_port(53, protocol="UDP")])),
-            "GATEWAY_IN_USE gateway 'edge': the gateway still carries ports of a port that was added by hand"
-            " (Service gateways/edge) port 53.",
-        ),
-        (
-            state(deployments=[deployment("other")]),
-            "GATEWAY_DEFINED_ELSEWHERE gateway 'edge': the gateway was defined by set 'other'; set 'default' may not"
-            " define it again.",
-        ),
-    ],
-)
-def test_a_gateway_that_others_rely_on_is_not_removed(cluster, said):
-    plan = gateway_plan([EDGE], cluster, gateways_state="absent")
-    assert messages(plan["findings"]) == [said]
-    assert plan["steps"] == []
-
-
-def test_a_gateway_s_revision_is_on_its_pods():
-    cluster = state(mesh={**state()["mesh"], "revisions": ["v1"]})
-    (step,) = [step for step in gateway_plan([EDGE], cluster)["steps"] if step["object"]["kind"] == "Deployment"]
-    assert step["object"]["spec"]["template"]["metadata"]["labels"]["istio.io/rev"] == "v1"
-    assert step["wait"] is True
-
-
-def test_an_error_leaves_no_step():
-    assert gateway_plan([EDGE], state(namespaces={}))["steps"] == []

@@ -4,10 +4,7 @@
 
 from __future__ import annotations
 
-import contextlib
-
 import pytest
-from ansible_collections.servicemesh.tcp.plugins.module_utils._apply import Refused
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import set_object_name
 from ansible_collections.servicemesh.tcp.plugins.module_utils._workload import new_object
 from ansible_collections.servicemesh.tcp.tests.unit.plugins.builders import record
@@ -131,7 +128,9 @@ def others(api: FakeApi) -> dict:
     name = set_object_name("edge", "other")
     return {
         "ports": [port for port in service["spec"]["ports"] if port["port"] in (7001, 23, 7002, 7003, 15021)],
-        "owners": [item for item in service["metadata"]["managedFields"] if item["manager"] != "servicemesh.tcp/default"],
+        "owners": [
+            item for item in service["metadata"]["managedFields"] if item["manager"] != "servicemesh.tcp/default"
+        ],
         "objects": [api.object(kind, name, "gateways") for kind in ("Gateway", "VirtualService", "NetworkPolicy")],
         "foreign": api.object("Gateway", "foreign", "gateways"),
     }
@@ -175,7 +174,12 @@ def test_a_namespace_in_which_another_set_s_gateway_lives_stays():
     make_gateways(api, [EDGE], namespace_state="present")
     make_gateways(api, [DOOR], set_name="other")
     publish(api, [record("theirs", 7001, gateway="door")], set_name="other")
-    # Whether the run is refused or leaves the namespace: what others publish is there afterwards.
-    with contextlib.suppress(Refused, AssertionError):
-        make_gateways(api, [EDGE], gateways_state="absent", namespace_state="present")
+    changes = make_gateways(api, [EDGE], gateways_state="absent", namespace_state="present")
+    assert "remove Deployment gateways/edge" in changes
+    assert "remove Namespace gateways" not in changes
+    assert api.object("Namespace", "gateways")
     assert api.object("Deployment", "door", "gateways")
+    # The last one out takes it along.
+    withdraw(api, set_name="other")
+    changes = make_gateways(api, [DOOR], set_name="other", gateways_state="absent", namespace_state="present")
+    assert changes[-1] == "remove Namespace gateways"

@@ -131,9 +131,17 @@ def test_a_target_port_that_is_shown_is_not_given_to_another_record():
     ]
 
 
+def test_a_target_port_that_is_shown_but_that_somebody_else_took_is_given_up():
+    shown = state(owned_front(("ssh", 22, 12022)), gateways=[istio_gateway(("x", 12022), name="theirs", labels={})])
+    assert targets(port_map([SSH], [EDGE], shown)) == {"ssh": 10022}
+
+
 def test_a_target_port_by_name_or_too_low_is_not_kept():
     shown = front(
-        [service_port(22, "http", port_name(22, "default", "ssh")), service_port(23, 23, port_name(23, "default", "t"))],
+        [
+            service_port(22, "http", port_name(22, "default", "ssh")),
+            service_port(23, 23, port_name(23, "default", "t")),
+        ],
         {"servicemesh.tcp/default": [22, 23]},
     )
     assert targets(port_map([SSH, record("t", 23)], [EDGE], state(shown))) == {"ssh": 10022, "t": 10023}
@@ -215,6 +223,11 @@ def test_a_port_that_somebody_else_holds(cluster, wanted, holder):
     assert [item["name"] for item in found["ports"]] == ["free"]
 
 
+def test_the_number_of_a_server_that_the_service_translates_is_free_in_the_pods():
+    cluster = state(front([service_port(7001, 7009)], {"kubectl": [7001]}), gateways=[FOREIGN])
+    assert targets(port_map([record("a", 8081, target_port=7001)], [EDGE], cluster)) == {"a": 7001}
+
+
 @pytest.mark.parametrize(
     "cluster",
     [
@@ -287,7 +300,5 @@ def test_a_backend_that_check_mode_did_not_make_counts_as_there():
 
 def test_the_order_of_records_does_not_matter():
     records = [record("a", 22), record("b", 10022), record("c", 23), record("d", 8081, target_port=11022)]
-    results = {
-        json.dumps(port_map(list(order), [EDGE], SSH_SHOWN)) for order in itertools.permutations(records)
-    }
+    results = {json.dumps(port_map(list(order), [EDGE], SSH_SHOWN)) for order in itertools.permutations(records)}
     assert len(results) == 1

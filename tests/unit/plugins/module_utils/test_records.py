@@ -1,15 +1,14 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What people write, read key by key: each mistake gives one sentence, good input its defaults."""
+"""Port records, read key by key: each mistake gives one sentence, good input its defaults."""
 
 from __future__ import annotations
 
 import pytest
-from ansible_collections.servicemesh.tcp.plugins.module_utils import _records
-from ansible_collections.servicemesh.tcp.plugins.module_utils._records import read_gateways, read_records
-from ansible_collections.servicemesh.tcp.tests.unit.plugins.builders import BACKEND, EDGE, messages, record
+from ansible_collections.servicemesh.tcp.plugins.module_utils._reading import DNS_LABEL_RULE as LABEL_RULE
+from ansible_collections.servicemesh.tcp.plugins.module_utils._records import RECORD_BUILT, RECORD_KEYS, read_records
+from ansible_collections.servicemesh.tcp.tests.unit.plugins.builders import BACKEND, messages, record
 
-LABEL_RULE = "it must be 1 to 63 lower-case letters, digits or '-', and begin and end with a letter or digit"
 RESERVED = "lies within 15000-15099, which Istio's proxy keeps for itself (15021 is its health port)."
 NOT_BUILT = "is a key of the design, but this version of the collection does not build it yet."
 
@@ -18,13 +17,6 @@ def record_says(raw) -> list[str]:
     """Read one record that is refused, and return what is said of it."""
     records, findings = read_records([raw])
     assert records == []
-    return messages(findings)
-
-
-def gateway_says(raw) -> list[str]:
-    """Read one gateway that is refused, and return what is said of it."""
-    gateways, findings = read_gateways([raw])
-    assert gateways == []
     return messages(findings)
 
 
@@ -60,8 +52,12 @@ def test_a_port_is_a_number_or_text(written, read):
         ({}, {"mode": "connect", "timeout": 5}),
         ({"mode": "none"}, {"mode": "none", "timeout": 5}),
         ({"timeout": 0.5}, {"mode": "connect", "timeout": 0.5}),
+        ({"timeout": "2.5"}, {"mode": "connect", "timeout": 2.5}),
         ({"send": "hi"}, {"mode": "send", "send": "hi", "expect": "", "timeout": 5}),
-        ({"mode": "send", "send": "hi", "expect": "/o/"}, {"mode": "send", "send": "hi", "expect": "/o/", "timeout": 5}),
+        (
+            {"mode": "send", "send": "hi", "expect": "/o/"},
+            {"mode": "send", "send": "hi", "expect": "/o/", "timeout": 5},
+        ),
     ],
 )
 def test_how_a_port_is_proven(probe, read):
@@ -97,7 +93,9 @@ RECORDS = [
     ({"port": [1, 2]}, [f"KEY_NOT_BUILT record 'a': 'port: [1, 2]' {NOT_BUILT}"]),
     ({"timeouts": {}}, [f"KEY_NOT_BUILT record 'a': 'timeouts' {NOT_BUILT}"]),
     ({"backnd": {}}, ["KEY_UNKNOWN record 'a': 'backnd' is not a known key; did you mean 'backend'?"]),
-    ({"protocol": "tls"}, [f"{INVALID}protocol: 'tls' is not valid; it must be one of tcp."]),
+    ({"protocol": "tls"}, [f"KEY_NOT_BUILT record 'a': 'protocol: tls' {NOT_BUILT}"]),
+    ({"protocol": "http"}, [f"KEY_NOT_BUILT record 'a': 'protocol: http' {NOT_BUILT}"]),
+    ({"protocol": "udp"}, [f"{INVALID}protocol: 'udp' is not valid; it must be one of tcp, tls, http."]),
     ({"gateway": "Edge"}, [f"{INVALID}gateway: 'Edge' is not valid; {LABEL_RULE}."]),
     ({"gateway": None}, [f"{INVALID}gateway: None is not valid; {LABEL_RULE}."]),
     (
@@ -131,8 +129,11 @@ RECORDS = [
     ),
     ({"probe": {"from": "pod"}}, [f"KEY_NOT_BUILT record 'a': 'probe.from' {NOT_BUILT}"]),
     *(
-        ({"probe": {"timeout": bad}}, [f"{INVALID}probe.timeout: {bad!r} is not valid; it must be a number of seconds above 0."])
-        for bad in (0, -1, True, "5", None, float("nan"), float("inf"))
+        (
+            {"probe": {"timeout": bad}},
+            [f"{INVALID}probe.timeout: {bad!r} is not valid; it must be a number of seconds above 0."],
+        )
+        for bad in (0, -1, True, "0", "soon", None, [], float("nan"), float("inf"))
     ),
 ]
 
@@ -164,7 +165,7 @@ def test_odd_names_are_names(name):
 
 
 def test_a_record_without_a_name_is_told_by_its_place():
-    _records_, findings = read_records([record(), {"gateway": "edge"}, "text"])
+    _read, findings = read_records([record(), {"gateway": "edge"}, "text"])
     assert {item["subject"] for item in findings} == {"tcp_ports[1]", "tcp_ports[2]"}
     assert messages(findings)[-1] == (
         "VALUE_INVALID tcp_ports[2]: record: 'text' is not valid; a record is a mapping with a name."
@@ -184,111 +185,29 @@ def test_a_name_twice_is_one_finding():
     assert findings[0]["remedy"] == "Names are unique: a record's name is unique in its set."
 
 
-def test_a_gateway_s_defaults():
-    (found,), findings = read_gateways([EDGE])
-    assert findings == []
-    assert found == {
-        "name": "edge",
-        "namespace": "gateways",
-        "refers": False,
-        "mesh": None,
-        "service": {
-            "type": "LoadBalancer",
-            "annotations": {},
-            "class": None,
-            "source_ranges": [],
-            "external_ips": [],
-            "external_traffic_policy": None,
-        },
-        "replicas": 1,
-        "autoscale": None,
-        "resources": dict(_records.DEFAULT_RESOURCES),
-        "image": "auto",
-        "image_pull_policy": "IfNotPresent",
-    }
-
-
-@pytest.mark.parametrize(
-    ("more", "refers"), [({}, True), ({"replicas": 2}, False), ({"service": {}}, False), ({"owner": "injection"}, False)]
-)
-def test_a_gateway_of_name_and_namespace_only_is_a_reference(more, refers):
-    (found,), _findings = read_gateways([{"name": "edge", "namespace": "gateways", **more}])
-    assert found["refers"] is refers
-
-
-@pytest.mark.parametrize(
-    ("autoscale", "read"),
-    [
-        ({}, {"min": 2, "max": 5, "cpu": 80}),
-        ({"min": "3", "max": 3, "cpu": 50}, {"min": 3, "max": 3, "cpu": 50}),
-    ],
-)
-def test_bounds_of_an_autoscaler(autoscale, read):
-    (found,), findings = read_gateways([{**EDGE, "autoscale": autoscale}])
-    assert findings == []
-    assert found["autoscale"] == read
-
-
-GATEWAY = "VALUE_INVALID gateway 'edge': "
-GATEWAYS = [
-    ({"namespace": None}, f"{GATEWAY}namespace: None is not valid; {LABEL_RULE}."),
-    ({"owner": "smcp"}, f"KEY_NOT_BUILT gateway 'edge': 'owner: smcp' {NOT_BUILT}"),
-    ({"owner": "me"}, f"{GATEWAY}owner: 'me' is not valid; it must be one of injection."),
-    ({"pool": []}, f"KEY_NOT_BUILT gateway 'edge': 'pool' {NOT_BUILT}"),
-    ({"replica": 2}, "KEY_UNKNOWN gateway 'edge': 'replica' is not a known key; did you mean 'replicas'?"),
-    ({"replicas": 0}, f"{GATEWAY}replicas: 0 is not valid; it must be a whole number from 1 on."),
-    (
-        {"replicas": 2, "autoscale": {}},
-        f"{GATEWAY}replicas: 2 is not valid; a gateway with 'autoscale' has no 'replicas'.",
-    ),
-    (
-        {"autoscale": {"min": 6}},
-        f"{GATEWAY}autoscale.min: 6 is not valid; it is above autoscale.max (5).",
-    ),
-    (
-        {"image_pull_policy": "Sometimes"},
-        f"{GATEWAY}image_pull_policy: 'Sometimes' is not valid; it must be one of Always, IfNotPresent, Never.",
-    ),
-    (
-        {"service": {"type": "Loadbalancer"}},
-        f"{GATEWAY}service.type: 'Loadbalancer' is not valid; it must be one of LoadBalancer, NodePort, ClusterIP.",
-    ),
-    ({"service": {"scope": "internal"}}, f"KEY_NOT_BUILT gateway 'edge': 'service.scope' {NOT_BUILT}"),
-    (
-        {"service": {"type": "NodePort", "source_ranges": ["10.0.0.0/8"]}},
-        f"{GATEWAY}service.source_ranges: ['10.0.0.0/8'] is not valid; only a Service of type LoadBalancer has it.",
-    ),
-    (
-        {"service": {"external_ips": "198.18.0.1"}},
-        f"{GATEWAY}service.external_ips: '198.18.0.1' is not valid; it must be a list of texts.",
-    ),
-    (
-        {"service": {"type": "ClusterIP", "external_traffic_policy": "Local"}},
-        f"{GATEWAY}service.external_traffic_policy: 'Local' is not valid; a ClusterIP Service without external_ips"
-        " takes no traffic from outside.",
-    ),
-    (
-        {"service": {"external_traffic_policy": "local"}},
-        f"{GATEWAY}service.external_traffic_policy: 'local' is not valid; it must be one of Cluster, Local.",
-    ),
-    ({"service": None}, f"{GATEWAY}service: None is not valid; it must be a mapping."),
-]
-
-
-@pytest.mark.parametrize(("change", "said"), GATEWAYS, ids=lambda value: None)
-def test_a_mistake_in_a_gateway(change, said):
-    assert gateway_says({**EDGE, **change}) == [said]
-
-
-def test_a_gateway_is_a_mapping_and_its_name_is_used_once():
-    _found, findings = read_gateways(["edge", EDGE, EDGE])
-    assert messages(findings) == [
-        "VALUE_INVALID tcp_gateways[0]: gateway: 'edge' is not valid; a gateway is a mapping with a name.",
-        "NAME_TAKEN gateway 'edge': the name 'edge' is used 2 times.",
+def test_a_record_without_a_backend_is_one_finding():
+    raw = {"name": "a", "gateway": "edge", "port": 8081}
+    assert record_says(raw) == [
+        "VALUE_INVALID record 'a': backend: None is not valid; every record needs its backend: namespace, service and"
+        " port."
     ]
 
 
+@pytest.mark.parametrize("key", ["backnd", "backends"])
+def test_a_key_in_the_place_of_the_backend_is_the_only_finding(key):
+    assert len(record_says({"name": "a", "gateway": "edge", "port": 8081, key: dict(BACKEND)})) == 1
+
+
+@pytest.mark.parametrize(("send", "expect"), [("a\\xZZ", ""), ("hi", "/(/"), ("hi", "/a")])
+def test_what_the_proof_could_not_send_or_match_is_found_before_anything_is_written(send, expect):
+    records, findings = read_records([record(probe={"send": send, "expect": expect})])
+    if expect == "/a":
+        # Without its second slash it is a text like any other.
+        assert (len(records), findings) == (1, [])
+    else:
+        assert [item["code"] for item in findings] == ["VALUE_INVALID"]
+        assert findings[0]["message"].startswith("record 'a': probe: ")
+
+
 def test_every_key_that_is_built_is_one_of_the_design():
-    assert _records.RECORD_BUILT < _records.RECORD_KEYS
-    assert _records.GATEWAY_BUILT < _records.GATEWAY_KEYS
-    assert _records.SERVICE_BUILT < _records.SERVICE_KEYS
+    assert RECORD_BUILT < RECORD_KEYS

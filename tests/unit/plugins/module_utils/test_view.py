@@ -39,6 +39,8 @@ def listener(name: str, port: int, target: int, routed: bool = True) -> dict:
     }
 
 
+# What somebody copied from a front Service of ours.
+UNMANAGED = {"servicemesh.tcp/gateway": "edge"}
 ROUTES = {"gateways": [istio_gateway(("a", 8081), ("ssh", 22))], "virtual_services": [virtual_service(8081, 22)]}
 
 
@@ -64,7 +66,7 @@ ROUTES = {"gateways": [istio_gateway(("a", 8081), ("ssh", 22))], "virtual_servic
         (state(**ROUTES), [listener("ssh", 22, 10022), listener("a", 8081, 8081)]),
         # Neither another set's ports nor those of a Service that is not ours count.
         (state(owned_front(("a", 8081), set_name="other")), []),
-        (state(front([own_port("a", 8081)], {"servicemesh.tcp/default": [8081]}, labels={})), []),
+        (state(front([own_port("a", 8081)], {"servicemesh.tcp/default": [8081]}, labels=UNMANAGED)), []),
     ],
     ids=[
         "empty",
@@ -121,11 +123,24 @@ def test_stray_ports_are_those_that_neither_we_nor_a_set_applied():
 
 
 def test_of_two_foreign_servers_on_a_port_the_older_one_is_named():
-    young = istio_gateway(("x", 7001), name="young", labels={}, created="2026-02-01T00:00:00Z")
-    old = istio_gateway(("x", 7001), name="old", labels={}, created="2026-01-01T00:00:00Z")
+    young = istio_gateway(("x", 7001), name="a-young", labels={}, created="2026-02-01T00:00:00Z")
+    old = istio_gateway(("x", 7001), name="z-old", labels={}, created="2026-01-01T00:00:00Z")
     view = View(state(gateways=[young, old]))
-    assert view.foreign_ports(EDGE, "default") == {7001: "Gateway gateways/old"}
-    assert view.foreign_targets(EDGE, "default") == {7001: "Gateway gateways/old"}
+    assert view.foreign_ports(EDGE, "default") == {7001: "Gateway gateways/z-old"}
+    assert view.foreign_targets(EDGE, "default") == {7001: "Gateway gateways/z-old"}
+
+
+@pytest.mark.parametrize(
+    ("created", "held"),
+    [("2026-01-01T00:00:00Z", {7001: "Gateway gateways/theirs"}), ("2026-03-01T00:00:00Z", {})],
+    ids=["older", "younger"],
+)
+def test_a_foreign_server_on_a_port_of_the_set_counts_where_it_is_the_older_one(created, held):
+    own = istio_gateway(("a", 7001), created="2026-02-01T00:00:00Z")
+    theirs = istio_gateway(("x", 7001), name="theirs", labels={}, created=created)
+    view = View(state(owned_front(("a", 7001)), gateways=[own, theirs]))
+    assert view.foreign_ports(EDGE, "default") == held
+    assert view.foreign_targets(EDGE, "default") == held
 
 
 def test_another_set_s_gateway_is_named_by_its_set():

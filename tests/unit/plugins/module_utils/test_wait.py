@@ -89,7 +89,9 @@ def waits(name, **waiting):
             ],
         ),
         (
-            pod(conditions=[{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "no cpu"}]),
+            pod(
+                conditions=[{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "no cpu"}]
+            ),
             ["pod edge-1: no cpu"],
         ),
         (

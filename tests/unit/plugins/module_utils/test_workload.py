@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.servicemesh.tcp.plugins.module_utils import _workload
-from ansible_collections.servicemesh.tcp.plugins.module_utils._records import read_gateways
+from ansible_collections.servicemesh.tcp.plugins.module_utils._gateways import read_gateways
 from ansible_collections.servicemesh.tcp.tests.unit.plugins.builders import EDGE
 
 SELECTOR = {"servicemesh.tcp/gateway": "edge", "servicemesh.tcp/gateway-namespace": "gateways"}
@@ -135,8 +135,8 @@ def test_the_front_service_has_its_health_port_and_nothing_unasked(service, spec
 
 
 def test_annotations_are_text():
-    found = made(service={"annotations": {"a": 1, "b": True}})["Service"]
-    assert found["metadata"]["annotations"] == {"a": "1", "b": "True"}
+    found = made(service={"annotations": {"a": 1, "b": "x"}})["Service"]
+    assert found["metadata"]["annotations"] == {"a": "1", "b": "x"}
 
 
 def test_health_and_scraping_are_let_in():
@@ -150,9 +150,7 @@ def test_the_gateway_may_read_certificates_in_its_namespace():
         {"apiGroups": [""], "resources": ["secrets"], "verbs": ["get", "watch", "list"]}
     ]
     assert objects["RoleBinding"]["roleRef"]["name"] == "edge"
-    assert objects["RoleBinding"]["subjects"] == [
-        {"kind": "ServiceAccount", "name": "edge", "namespace": "gateways"}
-    ]
+    assert objects["RoleBinding"]["subjects"] == [{"kind": "ServiceAccount", "name": "edge", "namespace": "gateways"}]
     assert objects["Deployment"]["spec"]["template"]["spec"]["serviceAccountName"] == "edge"
 
 
@@ -160,10 +158,12 @@ def test_all_that_is_made_is_removed():
     assert set(made(autoscale={})) == set(_workload.GATEWAY_KINDS)
 
 
-def test_only_namespaces_of_ours_are_removed():
+def test_only_namespaces_of_ours_in_which_no_service_stays_are_removed():
     ours = {"labels": {"app.kubernetes.io/managed-by": "servicemesh.tcp"}, "terminating": False}
-    observed = {"b": ours, "a": ours, "theirs": {"labels": {}, "terminating": False}}
-    found = _workload.namespace_removals(["b", "theirs", "a", "b", "gone"], observed)
+    observed = {"b": ours, "a": ours, "used": ours, "theirs": {"labels": {}, "terminating": False}}
+    removed = [_workload.bare_object("Service", "edge", "a"), _workload.bare_object("Service", "edge", "used")]
+    services = [("a", "edge"), ("used", "edge"), ("used", "door"), ("elsewhere", "x")]
+    found = _workload.namespace_removals(["b", "theirs", "a", "used", "b", "gone"], removed, observed, services)
     assert [obj["metadata"]["name"] for obj in found] == ["a", "b"]
 
 

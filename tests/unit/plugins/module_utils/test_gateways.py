@@ -1,0 +1,140 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Gateways, read key by key: each mistake gives one sentence, good input its defaults."""
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.servicemesh.tcp.plugins.module_utils import _gateways
+from ansible_collections.servicemesh.tcp.plugins.module_utils._gateways import read_gateways
+from ansible_collections.servicemesh.tcp.plugins.module_utils._reading import DNS_LABEL_RULE as LABEL_RULE
+from ansible_collections.servicemesh.tcp.tests.unit.plugins.builders import EDGE, messages
+
+NOT_BUILT = "is a key of the design, but this version of the collection does not build it yet."
+
+
+def gateway_says(raw) -> list[str]:
+    """Read one gateway that is refused, and return what is said of it."""
+    gateways, findings = read_gateways([raw])
+    assert gateways == []
+    return messages(findings)
+
+
+def test_a_gateway_s_defaults():
+    (found,), findings = read_gateways([EDGE])
+    assert findings == []
+    assert found == {
+        "name": "edge",
+        "namespace": "gateways",
+        "refers": False,
+        "mesh": None,
+        "service": {
+            "type": "LoadBalancer",
+            "annotations": {},
+            "class": None,
+            "source_ranges": [],
+            "external_ips": [],
+            "external_traffic_policy": None,
+        },
+        "replicas": 1,
+        "autoscale": None,
+        "resources": dict(_gateways.DEFAULT_RESOURCES),
+        "image": "auto",
+        "image_pull_policy": "IfNotPresent",
+    }
+
+
+@pytest.mark.parametrize(
+    ("more", "refers"),
+    [({}, True), ({"replicas": 2}, False), ({"service": {}}, False), ({"owner": "injection"}, False)],
+)
+def test_a_gateway_of_name_and_namespace_only_is_a_reference(more, refers):
+    (found,), _findings = read_gateways([{"name": "edge", "namespace": "gateways", **more}])
+    assert found["refers"] is refers
+
+
+@pytest.mark.parametrize(
+    ("autoscale", "read"),
+    [
+        ({}, {"min": 2, "max": 5, "cpu": 80}),
+        ({"min": "3", "max": 3, "cpu": 50}, {"min": 3, "max": 3, "cpu": 50}),
+    ],
+)
+def test_bounds_of_an_autoscaler(autoscale, read):
+    (found,), findings = read_gateways([{**EDGE, "autoscale": autoscale}])
+    assert findings == []
+    assert found["autoscale"] == read
+
+
+GATEWAY = "VALUE_INVALID gateway 'edge': "
+GATEWAYS = [
+    ({"namespace": None}, f"{GATEWAY}namespace: None is not valid; {LABEL_RULE}."),
+    ({"owner": "smcp"}, f"KEY_NOT_BUILT gateway 'edge': 'owner: smcp' {NOT_BUILT}"),
+    ({"owner": "me"}, f"{GATEWAY}owner: 'me' is not valid; it must be one of injection."),
+    ({"pool": []}, f"KEY_NOT_BUILT gateway 'edge': 'pool' {NOT_BUILT}"),
+    ({"replica": 2}, "KEY_UNKNOWN gateway 'edge': 'replica' is not a known key; did you mean 'replicas'?"),
+    ({"replicas": 0}, f"{GATEWAY}replicas: 0 is not valid; it must be a whole number from 1 on."),
+    (
+        {"replicas": 2, "autoscale": {}},
+        f"{GATEWAY}replicas: 2 is not valid; a gateway with 'autoscale' has no 'replicas'.",
+    ),
+    (
+        {"autoscale": {"min": 6}},
+        f"{GATEWAY}autoscale.min: 6 is not valid; it is above autoscale.max (5).",
+    ),
+    (
+        {"image_pull_policy": "Sometimes"},
+        f"{GATEWAY}image_pull_policy: 'Sometimes' is not valid; it must be one of Always, IfNotPresent, Never.",
+    ),
+    (
+        {"service": {"type": "Loadbalancer"}},
+        f"{GATEWAY}service.type: 'Loadbalancer' is not valid; it must be one of LoadBalancer, NodePort, ClusterIP.",
+    ),
+    ({"service": {"scope": "internal"}}, f"KEY_NOT_BUILT gateway 'edge': 'service.scope' {NOT_BUILT}"),
+    (
+        {"service": {"type": "NodePort", "source_ranges": ["10.0.0.0/8"]}},
+        f"{GATEWAY}service.source_ranges: ['10.0.0.0/8'] is not valid; only a Service of type LoadBalancer has it.",
+    ),
+    (
+        {"service": {"external_ips": "198.18.0.1"}},
+        f"{GATEWAY}service.external_ips: '198.18.0.1' is not valid; it must be a list of texts.",
+    ),
+    (
+        {"service": {"type": "ClusterIP", "external_traffic_policy": "Local"}},
+        f"{GATEWAY}service.external_traffic_policy: 'Local' is not valid; a ClusterIP Service without external_ips"
+        " takes no traffic from outside.",
+    ),
+    (
+        {"service": {"external_traffic_policy": "local"}},
+        f"{GATEWAY}service.external_traffic_policy: 'local' is not valid; it must be one of Cluster, Local.",
+    ),
+    ({"service": None}, f"{GATEWAY}service: None is not valid; it must be a mapping."),
+]
+
+
+@pytest.mark.parametrize(("change", "said"), GATEWAYS, ids=lambda value: None)
+def test_a_mistake_in_a_gateway(change, said):
+    assert gateway_says({**EDGE, **change}) == [said]
+
+
+def test_a_gateway_is_a_mapping_and_its_name_is_used_once():
+    _found, findings = read_gateways(["edge", EDGE, EDGE])
+    assert messages(findings) == [
+        "VALUE_INVALID tcp_gateways[0]: gateway: 'edge' is not valid; a gateway is a mapping with a name.",
+        "NAME_TAKEN gateway 'edge': the name 'edge' is used 2 times.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("written", "read"), [("x", "x"), (5, "5"), (True, "true"), (False, "false"), ("true", "true")]
+)
+def test_annotations_are_texts_as_kubernetes_writes_them(written, read):
+    # Azure makes a balancer internal for "true" only: "True" would be a public one.
+    (found,), findings = read_gateways([{**EDGE, "service": {"annotations": {"a": written}}}])
+    assert findings == []
+    assert found["service"]["annotations"] == {"a": read}
+
+
+def test_every_key_that_is_built_is_one_of_the_design():
+    assert _gateways.GATEWAY_BUILT < _gateways.GATEWAY_KEYS
+    assert _gateways.SERVICE_BUILT < _gateways.SERVICE_KEYS
