@@ -200,8 +200,7 @@ def _check_shrinking(
 ) -> list[dict[str, str]]:
     """Stop a run that takes away more than it was likely meant to."""
     allowed = {short_hash(set_name, name) for name in allow_withdraw}
-    refused = [item for item in withdrawn if item["hash"] not in allowed]
-    if not refused or "all" in allow_withdraw:
+    if "all" in allow_withdraw or all(item["hash"] in allowed for item in withdrawn):
         return []
     last = view.source_of(set_name)
     if not wanted:
@@ -212,7 +211,7 @@ def _check_shrinking(
         reason = "that is more than half of it"
     else:
         return []
-    shown = ", ".join(str(item["port"]) for item in refused[:10]) + (", ..." if len(refused) > 10 else "")
+    shown = ", ".join(str(item["port"]) for item in withdrawn[:10]) + (", ..." if len(withdrawn) > 10 else "")
     return [
         finding(
             "SET_SHRINKS",

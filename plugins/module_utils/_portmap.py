@@ -52,7 +52,7 @@ def port_map(
 ) -> dict[str, Any]:
     """Compute the port map of a set.
 
-    Pure: the same input gives the same bytes, whatever the order of the records.
+    Pure: the same input gives the same bytes; the order of the records does not change the ports.
     Without a state only what the records say is checked; with one, also the cluster.
     """
     gateways, findings = read_gateways(raw_gateways)
@@ -68,9 +68,7 @@ def port_map(
     for record in records:
         if record["gateway"] not in named:
             findings.append(_unknown_gateway(record, sorted(by_name)))
-    records = sorted(
-        (record for record in records if record["gateway"] in by_name), key=lambda item: (item["gateway"], item["port"])
-    )
+    records = [record for record in records if record["gateway"] in by_name]
     view = View(state, planned_services) if state is not None else None
     ports: list[dict[str, Any]] = []
     for name, group in _grouped(records).items():

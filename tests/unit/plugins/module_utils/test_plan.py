@@ -168,7 +168,7 @@ def test_a_run_without_pruning_lets_a_new_record_take_over_a_port():
             published(*ABC),
             [],
             {"allow_withdraw": ["a", "b"]},
-            "3 of the 3 ports of the set (8083), and it declares no port at all.",
+            "3 of the 3 ports of the set (8081, 8082, 8083), and it declares no port at all.",
         ),
         (
             published(*((f"r{port}", port) for port in range(8001, 8013))),
