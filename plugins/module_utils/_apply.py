@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from ansible_collections.servicemesh.tcp.plugins.module_utils._client import ApiError
 from ansible_collections.servicemesh.tcp.plugins.module_utils._failure import finding_of
@@ -18,26 +18,12 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._findings import f
 from ansible_collections.servicemesh.tcp.plugins.module_utils._kinds import collection_path, describe, object_path
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import is_ours
 
+if TYPE_CHECKING:
+    from ansible_collections.servicemesh.tcp.plugins.module_utils._client import Api
+
 APPLY = "application/apply-patch+yaml"
 # What the API server changes by itself, and what therefore is no difference.
 BOOKKEEPING = ("managedFields", "resourceVersion", "generation", "creationTimestamp", "uid", "selfLink")
-
-
-class Requests(Protocol):
-    """What is needed of the connection."""
-
-    def find(self, path: str, **query: Any) -> dict[str, Any] | None:
-        """Read one path; nothing there is None."""
-
-    def request(
-        self,
-        method: str,
-        path: str,
-        body: Mapping[str, Any] | None = None,
-        query: Mapping[str, Any] | None = None,
-        content_type: str | None = None,
-    ) -> dict[str, Any]:
-        """Send one request."""
 
 
 @dataclass
@@ -65,7 +51,7 @@ class Refused(Exception):
         self.answers = answers
 
 
-def plan(api: Requests, steps: Iterable[Mapping[str, Any]], lenient: bool) -> list[Change]:
+def plan(api: Api, steps: Iterable[Mapping[str, Any]], lenient: bool) -> list[Change]:
     """Try every step with a server-side dry run; raise Refused with all that stands in the way.
 
     The server's own answer decides what differs: it knows defaults, owners, admission and rights.
@@ -111,7 +97,7 @@ def _labels(obj: Mapping[str, Any]) -> Mapping[str, str]:
 
 
 def _try(
-    api: Requests,
+    api: Api,
     step: Mapping[str, Any],
     coming: set[str],
     lenient: bool,
@@ -155,7 +141,7 @@ class NamespaceInUse(Exception):
     """A namespace that is ours holds somebody else's pods or Services."""
 
 
-def _check_empty(api: Requests, namespace: str) -> None:
+def _check_empty(api: Api, namespace: str) -> None:
     """Refuse to remove a namespace in which anybody else's pods or Services are."""
     holders = [
         f"{kind} {item['metadata']['name']}"
@@ -167,7 +153,7 @@ def _check_empty(api: Requests, namespace: str) -> None:
         raise NamespaceInUse(", ".join(holders[:5]) + (", ..." if len(holders) > 5 else ""))
 
 
-def _apply(api: Requests, step: Mapping[str, Any], dry_run: bool) -> dict[str, Any]:
+def _apply(api: Api, step: Mapping[str, Any], dry_run: bool) -> dict[str, Any]:
     """Send one server-side apply."""
     query = {
         "fieldManager": step["manager"],
@@ -203,7 +189,7 @@ def _refusal(error: ApiError, step: Mapping[str, Any]) -> dict[str, str] | None:
     return finding_of(error, name)
 
 
-def write(api: Requests, changes: Iterable[Change]) -> list[Change]:
+def write(api: Api, changes: Iterable[Change]) -> list[Change]:
     """Write what differs, in order; an error ends it, and what was written stays for the next run to finish."""
     written = []
     for change in changes:

@@ -10,16 +10,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ansible_collections.servicemesh.tcp.plugins.module_utils._findings import finding
 from ansible_collections.servicemesh.tcp.plugins.module_utils._reading import (
     Problems,
     check_keys,
+    read_all,
     read_choice,
     read_count,
     read_dict,
     read_label,
     read_strings,
-    taken_names,
     words,
 )
 
@@ -127,20 +126,6 @@ def _read_gateway(raw: Mapping[str, Any], subject: str) -> tuple[dict[str, Any],
 
 def read_gateways(raw_gateways: Iterable[Any]) -> tuple[list[dict[str, Any]], list[dict[str, str]]]:
     """Read all gateways: what is good, and the findings about what is not."""
-    gateways: list[dict[str, Any]] = []
-    findings: list[dict[str, str]] = []
-    for index, raw in enumerate(raw_gateways):
-        subject = f"tcp_gateways[{index}]"
-        if not isinstance(raw, Mapping):
-            findings.append(
-                finding("VALUE_INVALID", subject, key="gateway", value=raw, rule="a gateway is a mapping with a name")
-            )
-            continue
-        if isinstance(raw.get("name"), str):
-            subject = f"gateway {raw['name']!r}"
-        gateway, found = _read_gateway(raw, subject)
-        findings += found
-        if not found:
-            gateways.append(gateway)
-    findings += taken_names(gateways, "gateway", "a gateway's name is unique in an inventory")
-    return gateways, findings
+    return read_all(
+        raw_gateways, "gateway", "tcp_gateways", _read_gateway, "a gateway's name is unique in an inventory"
+    )

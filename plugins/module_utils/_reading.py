@@ -11,7 +11,7 @@ import difflib
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from ansible_collections.servicemesh.tcp.plugins.module_utils._findings import finding
@@ -142,11 +142,32 @@ def read_strings(problems: Problems, key: str, value: Any) -> list[str]:
     return list(value)
 
 
-def taken_names(items: Iterable[Mapping[str, Any]], noun: str, scope: str) -> list[dict[str, str]]:
-    """Find names that are used more than once."""
+def read_all(
+    raw_items: Iterable[Any],
+    noun: str,
+    where: str,
+    read: Callable[[Mapping[str, Any], str], tuple[dict[str, Any], list[dict[str, str]]]],
+    scope: str,
+) -> tuple[list[dict[str, Any]], list[dict[str, str]]]:
+    """Read a list of named mappings one by one: what is good, and the findings about what is not."""
+    items: list[dict[str, Any]] = []
+    findings: list[dict[str, str]] = []
+    for index, raw in enumerate(raw_items):
+        subject = f"{where}[{index}]"
+        if not isinstance(raw, Mapping):
+            rule = f"a {noun} is a mapping with a name"
+            findings.append(finding("VALUE_INVALID", subject, key=noun, value=raw, rule=rule))
+            continue
+        if isinstance(raw.get("name"), str) and raw["name"].strip():
+            subject = f"{noun} {raw['name']!r}"
+        item, found = read(raw, subject)
+        findings += found
+        if not found:
+            items.append(item)
     counts = Counter(item["name"] for item in items)
-    return [
+    findings += [
         finding("NAME_TAKEN", f"{noun} {name!r}", name=name, times=times, scope=scope)
         for name, times in sorted(counts.items())
         if times > 1
     ]
+    return items, findings

@@ -10,17 +10,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ansible_collections.servicemesh.tcp.plugins.module_utils._findings import finding
 from ansible_collections.servicemesh.tcp.plugins.module_utils._probe_target import pattern_of, unescape
 from ansible_collections.servicemesh.tcp.plugins.module_utils._reading import (
     Problems,
     check_keys,
     check_port,
     is_reserved,
+    read_all,
     read_choice,
     read_dict,
     read_label,
-    taken_names,
     to_number,
     words,
 )
@@ -123,20 +122,4 @@ def _protocol(problems: Problems, value: Any) -> str:
 
 def read_records(raw_records: Iterable[Any]) -> tuple[list[dict[str, Any]], list[dict[str, str]]]:
     """Read all port records of a set: what is good, and the findings about what is not."""
-    records: list[dict[str, Any]] = []
-    findings: list[dict[str, str]] = []
-    for index, raw in enumerate(raw_records):
-        subject = f"tcp_ports[{index}]"
-        if not isinstance(raw, Mapping):
-            findings.append(
-                finding("VALUE_INVALID", subject, key="record", value=raw, rule="a record is a mapping with a name")
-            )
-            continue
-        if isinstance(raw.get("name"), str) and raw["name"].strip():
-            subject = f"record {raw['name']!r}"
-        record, found = _read_record(raw, subject)
-        findings += found
-        if not found:
-            records.append(record)
-    findings += taken_names(records, "record", "a record's name is unique in its set")
-    return records, findings
+    return read_all(raw_records, "record", "tcp_ports", _read_record, "a record's name is unique in its set")

@@ -64,9 +64,9 @@ EXAMPLES = r"""
 - name: Find what was sent to an echo server
   servicemesh.tcp.pod_log_find:
     searches:
-      - name: echo-8081
-        namespace: echoserver-8000
-        selector: {app: echo-8081}
+      - name: file-drop
+        namespace: files
+        selector: {app: sftp}
         text: hello
   register: found
 """

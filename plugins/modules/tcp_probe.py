@@ -148,20 +148,16 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Prove two echo servers by what they send back
+# edge_address is where the clients of the gateway 'edge' connect to.
+- name: Prove an echo server by what it sends back
   servicemesh.tcp.tcp_probe:
     targets:
-      - name: echo-8081
-        addresses: [198.18.255.1]
-        port: 8081
+      - name: file-drop
+        addresses: ["{{ edge_address }}"]
+        port: 22
         mode: send
         send: hello\n
-      - name: echo-8082
-        addresses: [198.18.255.1]
-        port: 8082
-        mode: send
-        send: hello\n
-        expect: /hello$/
+        expect: /^sftp hello$/
   register: probe
 
 - name: Prove a silent port by the gateway's own count, trying for 20 seconds
@@ -169,7 +165,7 @@ EXAMPLES = r"""
     deadline: 20
     targets:
       - name: orders-db
-        addresses: [db.example.com]
+        addresses: ["{{ edge_address }}"]
         port: 5432
         gateway: edge
         cluster: ["outbound|5432||postgres.orders.svc.cluster.local"]

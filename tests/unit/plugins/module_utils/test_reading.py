@@ -117,9 +117,20 @@ def test_the_other_readers(reader, good, read, bad, rule):
     assert messages(problems.findings) == [f"VALUE_INVALID x: key: {bad!r} is not valid; {rule}."]
 
 
-def test_names_that_are_taken_come_in_order():
-    items = [{"name": name} for name in "bbaac"]
-    assert messages(_reading.taken_names(items, "record", "a rule")) == [
+def test_all_items_are_read_and_taken_names_come_in_order():
+    raw = [*({"name": name} for name in "bbaac"), "text", {"name": " "}]
+
+    def read(item, subject):
+        problems = Problems(subject)
+        if not item["name"].strip():
+            problems.invalid("name", item["name"], "it is empty")
+        return dict(item), problems.findings
+
+    items, findings = _reading.read_all(raw, "record", "tcp_ports", read, "a rule")
+    assert [item["name"] for item in items] == list("bbaac")
+    assert messages(findings) == [
+        "VALUE_INVALID tcp_ports[5]: record: 'text' is not valid; a record is a mapping with a name.",
+        "VALUE_INVALID tcp_ports[6]: name: ' ' is not valid; it is empty.",
         "NAME_TAKEN record 'a': the name 'a' is used 2 times.",
         "NAME_TAKEN record 'b': the name 'b' is used 2 times.",
     ]
