@@ -111,7 +111,7 @@ def _try(
         if before is None or "deletionTimestamp" in before["metadata"]:
             return Change(step, "nothing", before, None)
         if is_ours(_labels(before)):
-            api.request("DELETE", path, body=_delete_options(before), query={"dryRun": "All"})
+            api.request("DELETE", path, body=_delete_options(before, dry_run=True))
             if obj["kind"] == "Namespace":
                 _check_empty(api, obj["metadata"]["name"])
         return Change(step, "remove", before, None)
@@ -164,13 +164,17 @@ def _apply(api: Api, step: Mapping[str, Any], dry_run: bool) -> dict[str, Any]:
     return api.request("PATCH", object_path(step["object"]), body=step["object"], query=query, content_type=APPLY)
 
 
-def _delete_options(obj: Mapping[str, Any]) -> dict[str, Any]:
-    """Remove just the object that was read, and what it owns after it."""
+def _delete_options(obj: Mapping[str, Any], dry_run: bool) -> dict[str, Any]:
+    """Remove just the object that was read, and what it owns after it.
+
+    The dry run stands here and not in the query: the API server ignores a query beside a body, and really deletes.
+    """
     return {
         "kind": "DeleteOptions",
         "apiVersion": "v1",
         "propagationPolicy": "Background",
         "preconditions": {"uid": obj["metadata"]["uid"]},
+        "dryRun": ["All"] if dry_run else [],
     }
 
 
@@ -198,7 +202,7 @@ def write(api: Api, changes: Iterable[Change]) -> list[Change]:
         if change.action == "remove":
             path = object_path(change.step["object"])
             try:
-                api.request("DELETE", path, body=_delete_options(change.before or {}))
+                api.request("DELETE", path, body=_delete_options(change.before or {}, dry_run=False))
             except ApiError as error:
                 if error.status != 404:
                     raise

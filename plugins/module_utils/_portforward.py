@@ -170,7 +170,7 @@ def _refusal(error: Exception, namespace: str, pod: str) -> Unreadable:
     if status == 404:
         return Unreadable(f"pod {namespace}/{pod} is gone")
     # The rest of the text is the answer's headers and body.
-    text = str(error).split(" -+-+- ")[0]
+    text = str(error).split(" -+-+- ", maxsplit=1)[0]
     return Unreadable(f"no port of pod {namespace}/{pod} could be forwarded: {text}")
 
 

@@ -23,7 +23,7 @@ HOP = ("connection", "transfer-encoding", "content-length", "keep-alive")
 
 
 class CountingProxy:
-    """Counts what passes; with C(writes_left) set, the write after the last allowed one and all that follows fail."""
+    """Counts what passes; with C(writes_allowed) set, the write after the last allowed one and all after it fail."""
 
     def __init__(self, kubeconfig: Path) -> None:
         config = yaml.safe_load(kubeconfig.read_text())
@@ -33,19 +33,22 @@ class CountingProxy:
         with tempfile.NamedTemporaryFile(delete=False) as authority:
             authority.write(base64.b64decode(cluster["certificate-authority-data"]))
         self.pool = urllib3.PoolManager(ca_certs=authority.name)
-        self.requests: list[tuple[str, str]] = []
-        self.writes_left: int | None = None
+        self.requests: list[str] = []
+        self.writes: list[str] = []
+        self.writes_allowed: int | None = None
         self.lock = threading.Lock()
 
-    def admit(self, method: str, path: str) -> bool:
+    def admit(self, method: str, path: str, body: bytes) -> bool:
         """Count one request; tell whether it may pass."""
+        # A deletion says in its body that it is a dry run, everything else in its query.
+        dry = (
+            b'"dryRun": ["All"]' in body or b'"dryRun":["All"]' in body if method == "DELETE" else "dryRun=All" in path
+        )
         with self.lock:
-            self.requests.append((method, path))
-            if self.writes_left is None:
-                return True
-            if method in WRITES and "dryRun=All" not in path:
-                self.writes_left -= 1
-            return self.writes_left >= 0
+            self.requests.append(method)
+            if method in WRITES and not dry:
+                self.writes.append(f"{method} {path}")
+            return self.writes_allowed is None or len(self.writes) <= self.writes_allowed
 
     @contextmanager
     def serve(self) -> Iterator[str]:
@@ -57,7 +60,7 @@ class CountingProxy:
 
             def pass_on(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-                if not proxy.admit(self.command, self.path):
+                if not proxy.admit(self.command, self.path, body):
                     self.close_connection = True
                     return
                 headers = {

@@ -133,9 +133,9 @@ class Exposure:
         """Run expose_tcp."""
         return self.playbooks.run("expose_tcp", self.variables(records, **more), *options)
 
-    def unexpose(self, **more: Any) -> Run:
+    def unexpose(self, *options: str, **more: Any) -> Run:
         """Run unexpose_tcp."""
-        return self.playbooks.run("unexpose_tcp", {"tcp_set": self.name, **more})
+        return self.playbooks.run("unexpose_tcp", {"tcp_set": self.name, **more}, *options)
 
     def make(self) -> None:
         """Run the echo server, and the gateway by publishing one port on it."""

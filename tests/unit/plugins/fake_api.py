@@ -131,7 +131,8 @@ class FakeApi:
     ) -> dict[str, Any]:
         """Answer one request."""
         query = query or {}
-        dry = query.get("dryRun") == "All"
+        # The real one reads a deletion's options from its body when there is one, and then ignores the query.
+        dry = (body or {}).get("dryRun") == ["All"] if method == "DELETE" and body else query.get("dryRun") == "All"
         self.requests[method] += 1
         self.log.append((f"{method} dry" if dry else method, path))
         if (method, path) in self.refusals:
