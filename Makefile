@@ -25,6 +25,10 @@ venv:  ## build .venv at the pinned versions, if it is missing or the pins chang
 demo: lab  ## a mesh from nothing, six TCP ports on it, each proven from outside
 	@PATH="$(CURDIR)/$(BIN):$$PATH" ansible-playbook -i inventories/lab playbooks/demo.yml
 
+.PHONY: demo-down
+demo-down: venv  ## take the demo off the cluster again
+	@PATH="$(CURDIR)/$(BIN):$$PATH" ansible-playbook -i inventories/lab playbooks/demo.yml -e demo_state=absent
+
 .PHONY: lab
 lab: venv  ## bring the kind cluster with Istio up (does nothing when it runs)
 	@$(LAB) up

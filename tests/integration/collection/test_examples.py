@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 from ansible_collections.servicemesh.tcp.plugins.modules import mesh_state, pod_log_find, tcp_apply, tcp_probe
+from collection_tree import build, clean_environment, install
 from harness import Cluster, talk
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -95,6 +96,20 @@ def test_examples_of_a_module(checkout: Checkout, address: str, module: object) 
         "tasks": yaml.safe_load(module.EXAMPLES),
     }
     checkout.run_text(yaml.safe_dump([play]))
+
+
+def test_installed_from_the_tarball(checkout: Checkout, address: str, tmp_path: Path) -> None:
+    """What a user installs runs from an empty folder, and changes nothing more than the checkout did."""
+    collections, empty = tmp_path / "collections", tmp_path / "empty"
+    install(build(tmp_path), collections)
+    empty.mkdir()
+    command = ["ansible-playbook", "-i", str(ROOT / "inventories/lab"), "servicemesh.tcp.expose_tcp"]
+    command += ["-e", f"tcp_kubeconfig={checkout.cluster.limited}"]
+    environment = {**clean_environment(collections), "ANSIBLE_NOCOLOR": "1"}
+    done = subprocess.run(command, cwd=empty, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "changed=0" in done.stdout
+    assert done.stdout.count("proven in") == 2
 
 
 def test_folder_of_any_name(checkout: Checkout, address: str, tmp_path: Path) -> None:

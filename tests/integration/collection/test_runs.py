@@ -11,7 +11,7 @@ from typing import Any
 import kubernetes
 import pytest
 from counting_proxy import CountingProxy
-from harness import Cluster, Exposure, talk
+from harness import Cluster, Exposure, Playbooks, talk
 
 
 def scale(cluster: Cluster, exposure: Exposure, replicas: int) -> None:
@@ -97,6 +97,15 @@ def test_interrupted_run_is_finished_by_the_next(one_port: Exposure, cluster: Cl
         assert [item["proof"] for item in run.endpoints] == ["proven", "proven"]
         run = exposure.unexpose(tcp_names=["second"])
         assert run.code == 0, run.output
+
+
+def test_check_mode_on_a_cluster_that_lacks_everything(playbooks: Playbooks, cluster: Cluster) -> None:
+    """The demo's plan is shown although its namespaces, servers and gateways are still to be made."""
+    before = cluster.snapshot()
+    run = playbooks.run("demo", {}, "--check")
+    assert (run.code, run.changed) == (0, 3), run.output
+    assert run.output.count("planned") == 6
+    assert cluster.snapshot() == before
 
 
 def test_check_mode_withdraws_nothing(one_port: Exposure, cluster: Cluster) -> None:
