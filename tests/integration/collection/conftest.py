@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,6 +14,8 @@ import pytest
 from harness import Cluster, Exposure, Playbooks
 
 ROOT = Path(__file__).resolve().parents[3]
+# The ansible-playbook beside this Python, also where the virtual environment is not activated.
+os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 
 
 @pytest.fixture(scope="session")
