@@ -72,13 +72,8 @@ def plan(api: Api, steps: Iterable[Mapping[str, Any]], lenient: bool) -> list[Ch
             else:
                 answers.append(f"{describe(step['object'])}: {error.status} {error.reason}: {error.message}")
             continue
-        except NamespaceInUse as error:
-            findings.append(finding("NAMESPACE_IN_USE", describe(step["object"]), holders=str(error)))
-            continue
-        except Missing:
-            metadata = step["object"]["metadata"]
-            values = {key: metadata[key] for key in ("name", "namespace")}
-            findings.append(finding("GATEWAY_MISSING", f"gateway {metadata['name']!r}", **values))
+        except Stopped as stop:
+            findings.append(stop.finding)
             continue
         if change.before is not None and change.action != "nothing" and not is_ours(_labels(change.before)):
             findings.append(finding("NOT_OURS", change.name, object=change.name))
@@ -116,7 +111,8 @@ def _try(
                 _check_empty(api, obj["metadata"]["name"])
         return Change(step, "remove", before, None)
     if before is None and step["existing"] and not lenient:
-        raise Missing(describe(obj))
+        name, namespace = obj["metadata"]["name"], obj["metadata"]["namespace"]
+        raise Stopped(finding("GATEWAY_MISSING", f"gateway {name!r}", name=name, namespace=namespace))
     if before is None and obj["metadata"].get("namespace") in coming:
         return Change(step, "create", None, obj, tried=False)
     try:
@@ -133,12 +129,12 @@ def _try(
     return Change(step, "nothing" if _content(base) == _content(after) else "change", base, after)
 
 
-class Missing(Exception):
-    """An object of which a step only owns a share is not there."""
+class Stopped(Exception):
+    """A step that our own check does not let through, with its finding."""
 
-
-class NamespaceInUse(Exception):
-    """A namespace that is ours holds somebody else's pods or Services."""
+    def __init__(self, found: dict[str, str]) -> None:
+        super().__init__(found["message"])
+        self.finding = found
 
 
 def _check_empty(api: Api, namespace: str) -> None:
@@ -150,7 +146,8 @@ def _check_empty(api: Api, namespace: str) -> None:
         if not is_ours(_labels(item))
     ]
     if holders:
-        raise NamespaceInUse(", ".join(holders[:5]) + (", ..." if len(holders) > 5 else ""))
+        shown = ", ".join(holders[:5]) + (", ..." if len(holders) > 5 else "")
+        raise Stopped(finding("NAMESPACE_IN_USE", f"Namespace {namespace}", holders=shown))
 
 
 def _apply(api: Api, step: Mapping[str, Any], dry_run: bool) -> dict[str, Any]:

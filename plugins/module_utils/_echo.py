@@ -13,7 +13,12 @@ from typing import Any
 
 from ansible_collections.servicemesh.tcp.plugins.module_utils._findings import errors, finding
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import COLLECTION, MANAGED_BY_LABEL
-from ansible_collections.servicemesh.tcp.plugins.module_utils._plan import Step, apply_step, remove_step
+from ansible_collections.servicemesh.tcp.plugins.module_utils._plan import (
+    Step,
+    apply_step,
+    remove_namespaces,
+    remove_step,
+)
 from ansible_collections.servicemesh.tcp.plugins.module_utils._reading import (
     Problems,
     check_keys,
@@ -27,7 +32,6 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._view import View
 from ansible_collections.servicemesh.tcp.plugins.module_utils._workload import (
     bare_object,
     namespace_object,
-    namespace_removals,
     new_object,
 )
 
@@ -143,9 +147,7 @@ def echo_plan(
                 remove_step(bare_object("Deployment", app["name"], app["namespace"])),
             ]
         if namespace_state == "present":
-            removed = [step["object"] for step in steps]
-            surplus = namespace_removals(namespaces, removed, view.namespaces, view.services)
-            steps += [remove_step(obj, wait=True) for obj in surplus]
+            steps += remove_namespaces(namespaces, steps, view)
         return {"steps": [] if errors(findings) else steps, "findings": findings}
     for name in namespaces:
         if view.has_namespace(name):

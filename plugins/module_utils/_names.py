@@ -101,6 +101,11 @@ def is_ours(labels: Mapping[str, Any] | None) -> bool:
     return (labels or {}).get(MANAGED_BY_LABEL) == COLLECTION
 
 
+def is_of_set(labels: Mapping[str, Any], set_name: str) -> bool:
+    """Tell whether an object belongs to a set of this collection."""
+    return is_ours(labels) and labels.get(SET_LABEL) == set_name
+
+
 def host_of(service: str, namespace: str, cluster_domain: str) -> str:
     """Return a Service's full name in DNS, the only form that does not depend on who asks."""
     return f"{service}.{namespace}.svc.{cluster_domain}"

@@ -23,8 +23,7 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._gateways import r
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import (
     COLLECTION,
     GATEWAY_LABEL,
-    SET_LABEL,
-    is_ours,
+    is_of_set,
     set_manager,
     set_object_name,
     short_hash,
@@ -58,6 +57,13 @@ def remove_step(obj: Mapping[str, Any], wait: bool = False) -> Step:
     return {"state": "absent", "object": obj, "manager": COLLECTION, "force": False, "wait": wait}
 
 
+def remove_namespaces(names: Iterable[str], steps: Iterable[Step], view: View) -> list[Step]:
+    """Remove the namespaces that this collection made, where nothing stays after these steps."""
+    removed = [step["object"] for step in steps]
+    surplus = namespace_removals(names, removed, view.namespaces, view.services)
+    return [remove_step(obj, wait=True) for obj in surplus]
+
+
 def gateway_plan(
     raw_gateways: Iterable[Any],
     state: Mapping[str, Any],
@@ -73,9 +79,7 @@ def gateway_plan(
         steps = [step for gateway in gateways if not gateway["refers"] for step in _remove_gateway(gateway)]
         if namespace_state == "present":
             namespaces = [gateway["namespace"] for gateway in gateways if not gateway["refers"]]
-            removed = [step["object"] for step in steps]
-            surplus = namespace_removals(namespaces, removed, view.namespaces, view.services)
-            steps += [remove_step(obj, wait=True) for obj in surplus]
+            steps += remove_namespaces(namespaces, steps, view)
     else:
         findings += check_mesh(view)
         findings += check_gateways(gateways, view, set_name, namespace_state)
@@ -283,5 +287,5 @@ def _leftover_places(view: View, set_name: str) -> set[Place]:
     return {
         (item["namespace"], item["labels"].get(GATEWAY_LABEL, ""))
         for item in view.virtual_services.values()
-        if is_ours(item["labels"]) and item["labels"].get(SET_LABEL) == set_name
+        if is_of_set(item["labels"], set_name)
     }

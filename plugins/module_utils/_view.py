@@ -15,6 +15,7 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._names import (
     GATEWAY_LABEL,
     SET_LABEL,
     gateway_pod_labels,
+    is_of_set,
     is_ours,
     manager_set,
     record_hash,
@@ -38,7 +39,6 @@ class View:
         self.gateways = sorted(state["gateways"], key=lambda item: (item["created"], item["name"], item["namespace"]))
         self.virtual_services = {(item["namespace"], item["name"]): item for item in state["virtual_services"]}
         self.deployments = {(item["namespace"], item["name"]): item for item in state["deployments"]}
-        self.nodes = list(state.get("nodes", []))
 
     def has_namespace(self, name: str) -> bool:
         """Tell whether a namespace is there to stay."""
@@ -145,7 +145,7 @@ class View:
         known = {(item["namespace"], item["gateway"]) for item in found}
         for item in self.gateways:
             place = (item["namespace"], item["labels"].get(GATEWAY_LABEL, ""))
-            if is_ours(item["labels"]) and item["labels"].get(SET_LABEL) == set_name and place not in known:
+            if is_of_set(item["labels"], set_name) and place not in known:
                 found += self._listeners_of(place[1], place[0], set_name, {})
         return sorted(found, key=lambda item: (item["namespace"], item["gateway"], item["port"]))
 
@@ -184,7 +184,7 @@ class View:
     def source_of(self, set_name: str) -> str:
         """Return from which source (inventory or job template) a set was last written, '' where unknown."""
         for item in self.gateways:
-            if is_ours(item["labels"]) and item["labels"].get(SET_LABEL) == set_name and item["source"]:
+            if is_of_set(item["labels"], set_name) and item["source"]:
                 return item["source"]
         return ""
 
