@@ -8,11 +8,12 @@ This module_util is **PRIVATE** and should only be used by this collection. Brea
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.servicemesh.tcp.plugins.module_utils._client import ApiError
+from ansible_collections.servicemesh.tcp.plugins.module_utils._drift import may_set_back
 from ansible_collections.servicemesh.tcp.plugins.module_utils._failure import finding_of
 from ansible_collections.servicemesh.tcp.plugins.module_utils._findings import finding
 from ansible_collections.servicemesh.tcp.plugins.module_utils._kinds import collection_path, describe, object_path
@@ -120,7 +121,11 @@ def _try(
     except ApiError as error:
         if lenient and error.status == 404:
             return Change(step, "create", None, obj, tried=False)
-        raise
+        if error.status != 409 or before is None or not may_set_back(before, obj, step["manager"]):
+            raise
+        # What was changed by hand in our share is set back; what somebody else applies is theirs.
+        step = {**step, "force": True}
+        after = _apply(api, step, dry_run=True)
     # A later step on the same object starts from where the earlier one leaves it.
     base = seen.get(path, before)
     seen[path] = after
@@ -190,12 +195,18 @@ def _refusal(error: ApiError, step: Mapping[str, Any]) -> dict[str, str] | None:
     return finding_of(error, name)
 
 
-def write(api: Api, changes: Iterable[Change]) -> list[Change]:
-    """Write what differs, in order; an error ends it, and what was written stays for the next run to finish."""
+def write(
+    api: Api, changes: Iterable[Change], before_write: Callable[[Change], None] = lambda _change: None
+) -> list[Change]:
+    """Write what differs, in order; an error ends it, and what was written stays for the next run to finish.
+
+    C(before_write) is called with each change just before it is written.
+    """
     written = []
     for change in changes:
         if change.action == "nothing":
             continue
+        before_write(change)
         if change.action == "remove":
             path = object_path(change.step["object"])
             try:

@@ -106,6 +106,11 @@ CATALOGUE: Mapping[str, Rule] = {
         "there is no Istio on this cluster: {what}.",
         "Install a mesh first; the collection needs networking.istio.io/v1beta1 and a running istiod.",
     ),
+    "PORTS_KEPT": Rule(
+        "note",
+        "on gateway {gateway} these ports stay published, though this run does not declare them: {ports}.",
+        "That is what tcp_prune=false is for; with tcp_prune=true they are withdrawn.",
+    ),
     "PORT_OUT_OF_RANGE": Rule(
         "error",
         "{key} {port} is out of range; allowed is {allowed}.",
@@ -130,6 +135,16 @@ CATALOGUE: Mapping[str, Rule] = {
         "error",
         "the mesh has no revision {revision!r}; it has {revisions}.",
         "Mend the gateway's 'mesh', or leave it out.",
+    ),
+    "SESSIONS_UNSEEN": Rule(
+        "warning",
+        "this run cuts whatever is open on {ports}, and what is open could not be seen: {why}.",
+        "Mend that, or name the ports in tcp_allow_drain. With tcp_session_policy=refuse this is an error.",
+    ),
+    "SESSIONS_WOULD_END": Rule(
+        "warning",
+        "this run ends open sessions: {sessions}.",
+        "Let them finish, or name the ports in tcp_allow_drain. With tcp_session_policy=refuse this is an error.",
     ),
     "SET_SHRINKS": Rule(
         "error",

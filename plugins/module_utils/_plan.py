@@ -28,6 +28,7 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._names import (
     set_object_name,
     short_hash,
 )
+from ansible_collections.servicemesh.tcp.plugins.module_utils._plan_text import port_ranges
 from ansible_collections.servicemesh.tcp.plugins.module_utils._view import View
 from ansible_collections.servicemesh.tcp.plugins.module_utils._workload import (
     GATEWAY_KINDS,
@@ -47,9 +48,13 @@ def apply_step(obj: Mapping[str, Any], manager: str = COLLECTION, wait: bool = F
     return {"state": "present", "object": obj, "manager": manager, "force": True, "wait": wait}
 
 
-def share_step(obj: Mapping[str, Any], manager: str) -> Step:
-    """Apply a share of an object that must be there already, without taking anything from its other owners."""
-    return {"state": "present", "object": obj, "manager": manager, "force": False, "existing": True}
+def share_step(obj: Mapping[str, Any], manager: str, drain: Iterable[int] = ()) -> Step:
+    """Apply a share of an object that must be there already, without taking anything from its other owners.
+
+    C(drain) are the listeners (target ports) whose sessions are waited for before it is written.
+    """
+    step = {"state": "present", "object": obj, "manager": manager, "force": False, "existing": True}
+    return {**step, "drain": sorted(drain)} if drain else step
 
 
 def remove_step(obj: Mapping[str, Any], wait: bool = False) -> Step:
@@ -151,11 +156,13 @@ def exposure_plan(
     findings = _check_shrinking(wanted, observed, withdrawn, set_name, allow_withdraw, source, view) if prune else []
     if not prune:
         wanted_ports = {(item["namespace"], item["gateway"], item["port"]) for item in wanted}
-        wanted += [
+        kept = [
             item
             for item in withdrawn
             if item["host"] and (item["namespace"], item["gateway"], item["port"]) not in wanted_ports
         ]
+        wanted += kept
+        findings += _say_kept(kept, set_name)
     steps = _set_steps(wanted, observed, view, set_name, source)
     return {"ports": ports, **_result(steps, [*mapped, *findings], withdrawn if prune else [])}
 
@@ -228,6 +235,20 @@ def _check_shrinking(
     ]
 
 
+def _say_kept(kept: Sequence[Mapping[str, Any]], set_name: str) -> list[dict[str, str]]:
+    """Say which ports stay although the run does not declare them."""
+    places = sorted({(item["namespace"], item["gateway"]) for item in kept})
+    return [
+        finding(
+            "PORTS_KEPT",
+            f"set {set_name!r}",
+            gateway=f"{place[0]}/{place[1]}",
+            ports=port_ranges(item["port"] for item in kept if (item["namespace"], item["gateway"]) == place),
+        )
+        for place in places
+    ]
+
+
 def _by_place(listeners: Iterable[Mapping[str, Any]]) -> dict[Place, list[Mapping[str, Any]]]:
     """Group listeners by gateway, each group sorted by port."""
     places: dict[Place, list[Mapping[str, Any]]] = defaultdict(list)
@@ -245,7 +266,8 @@ def _set_steps(
 ) -> list[Step]:
     """Order the writes of a set: ports open on the front Service first, and close on it last.
 
-    A port of the front Service that goes before its listener would make a cloud's load balancer cut sessions at once.
+    A port of the front Service that goes before its listener would make a cloud's load balancer cut sessions at once,
+    and so might a NetworkPolicy. Both stay until the sessions of the listener have drained.
     """
     before, after = _by_place(observed), _by_place(wanted)
     opening: list[Step] = []
@@ -265,20 +287,22 @@ def _set_steps(
             share = sorted([*listeners, *staying], key=lambda item: item["port"])
             opening.append(share_step(_exposure.service_share(gateway, namespace, share, uid), manager))
             routing += [
-                apply_step(_exposure.network_policy(gateway, namespace, set_name, listeners), manager),
+                apply_step(_exposure.network_policy(gateway, namespace, set_name, share), manager),
                 apply_step(_exposure.istio_gateway(gateway, namespace, set_name, listeners, source), manager),
                 apply_step(_exposure.virtual_service(gateway, namespace, set_name, listeners), manager),
             ]
         else:
-            name = set_object_name(gateway, set_name)
-            # The VirtualService last: what is left of a removal that was stopped is found by it.
-            routing += [
-                remove_step(bare_object(kind, name, namespace))
-                for kind in ("Gateway", "NetworkPolicy", "VirtualService")
-            ]
+            routing.append(remove_step(bare_object("Gateway", set_object_name(gateway, set_name), namespace)))
         if staying:
-            share = _exposure.service_share(gateway, namespace, listeners, uid)
-            closing.append(share_step(share, manager))
+            drain = [item["target_port"] for item in staying]
+            closing.append(share_step(_exposure.service_share(gateway, namespace, listeners, uid), manager, drain))
+        if not listeners:
+            # The VirtualService last: what is left of a removal that was stopped is found by it.
+            name = set_object_name(gateway, set_name)
+            closing += [remove_step(bare_object(kind, name, namespace)) for kind in ("NetworkPolicy", "VirtualService")]
+        elif staying:
+            policy = _exposure.network_policy(gateway, namespace, set_name, listeners)
+            closing.append(apply_step(policy, manager))
     return opening + routing + closing
 
 
