@@ -145,7 +145,7 @@ plan:
     - "drift: Deployment gateways/edge spec.replicas was set to 3 by kubectl; set back to 1"
 impacts:
   description: What becomes of each port of the gateways that the steps are about.
-  returned: when the API server takes the steps
+  returned: success
   type: list
   elements: dict
   contains:
@@ -317,7 +317,6 @@ def refuse(module: AnsibleModule, told: Announcement) -> None:
             msg=f"{render(told.findings)}\nNothing was written.",
             findings=told.findings,
             plan=told.lines,
-            impacts=told.impacts,
         )
 
 

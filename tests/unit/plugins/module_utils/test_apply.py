@@ -305,3 +305,56 @@ def test_an_error_ends_the_writing_where_it_is():
     with pytest.raises(ApiError):
         _apply.write(api, changes)
     assert api.object("ServiceAccount", "edge", "gateways") is None
+
+
+def test_each_write_is_told_of_just_before_it():
+    api = cluster()
+    changes = plan(api, present(ROLE), absent(ROLE), present(ACCOUNT))
+    seen = []
+    _apply.write(api, changes, lambda change: seen.append((change.name, len(api.snapshot()))))
+    assert seen == [("Role gateways/edge", 1), ("ServiceAccount gateways/edge", 2)]
+
+
+def share_of(target):
+    """Return a set's share of a Service: port 8081 to a target port."""
+    ports = [{"name": "tcp-8081", "port": 8081, "protocol": "TCP", "targetPort": target}]
+    return {**bare_object("Service", "edge", "gateways"), "spec": {"ports": ports}}
+
+
+def edited(by, operation):
+    """Return a cluster on which somebody else changed the target of a set's port, as the API server records it."""
+    api = cluster()
+    api.add(new_object("Service", "edge", "gateways", OURS, spec={"ports": []}), manager="servicemesh.tcp")
+    api.add(share_of(8081), manager="servicemesh.tcp/default")
+    api.add(share_of(18081), manager=by)
+
+    def fields(*names):
+        return {"f:spec": {"f:ports": {'k:{"port":8081,"protocol":"TCP"}': {f"f:{name}": {} for name in names}}}}
+
+    owners = [("servicemesh.tcp/default", "Apply", fields("name", "port")), (by, operation, fields("targetPort"))]
+    read = api.get
+
+    def get(path, **query):
+        answer = read(path, **query)
+        answer["metadata"]["managedFields"] = [
+            {"manager": manager, "operation": how, "fieldsV1": what} for manager, how, what in owners
+        ]
+        return answer
+
+    api.get = get
+    return api
+
+
+def test_a_share_takes_back_what_was_changed_in_it_by_hand():
+    api = edited("kubectl-edit", "Update")
+    step = {"object": share_of(8081), "manager": "servicemesh.tcp/default", "existing": True}
+    (change,) = plan(api, step)
+    assert (change.action, change.after["spec"]["ports"][0]["targetPort"]) == ("change", 8081)
+    _apply.write(api, [change])
+    assert api.object("Service", "edge", "gateways")["spec"]["ports"][0]["targetPort"] == 8081
+
+
+def test_a_share_takes_nothing_from_somebody_who_applies_it():
+    step = {"object": share_of(8081), "manager": "servicemesh.tcp/default", "existing": True}
+    (found,) = refused(edited("team-x", "Apply"), step).findings
+    assert found["code"] == "FIELD_CONFLICT"

@@ -13,6 +13,7 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils import _portforwar
 from ansible_collections.servicemesh.tcp.plugins.module_utils._client import ApiError
 from ansible_collections.servicemesh.tcp.plugins.module_utils._envoy import Endpoint
 from ansible_collections.servicemesh.tcp.plugins.module_utils._portforward import EnvoyReader, Gateway
+from ansible_collections.servicemesh.tcp.plugins.module_utils._sessions import STATS_PATH, Sessions
 from websocket import ABNF, WebSocketBadStatusException, WebSocketConnectionClosedException
 
 EDGE = Gateway("edge", "gateways", {"istio": "edge", "app": "gw"})
@@ -178,3 +179,53 @@ def test_what_goes_wrong_is_told_and_the_other_pods_are_read(forwards, outcome, 
     assert list(snapshot.pods) == ["b"]
     assert words in snapshot.problems[0]
     assert snapshot.retry is retry
+
+
+STATS = b"listener.0.0.0.0_15021.downstream_cx_active: 0\nlistener.0.0.0.0_8081.downstream_cx_active: 3\n"
+INFO = json.dumps(
+    {
+        "command_line_options": {"drain_time": "45s"},
+        "node": {"metadata": {"PROXY_CONFIG": {"terminationDrainDuration": "5s"}}},
+    }
+).encode()
+
+
+def answer(body):
+    """Return an answer of Envoy's as one frame."""
+    return b"\0HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%s" % (len(body), body)
+
+
+def test_sessions_and_drain_times_come_over_one_connection_per_pod(forwards):
+    forwards.update({"a": Forward(answer(STATS), answer(INFO)), "b": Forward(answer(STATS), answer(INFO))})
+    api = FakeApi(pod("a"), pod("b"), pod("new", ready="False"))
+    assert EnvoyReader(api).sessions(EDGE) == Sessions({8081: 6}, (), 45.0, 5.0)
+    # The list of pods, and one port forwarding for each.
+    assert sum(api.requests.values()) == 3
+    requests = [request.split(b" ")[1] for _opcode, request in forwards["a"].sent]
+    assert requests == [STATS_PATH.encode(), b"/server_info"]
+    assert forwards["a"].closed
+
+
+def test_a_gateway_without_a_ready_pod_has_no_sessions(forwards):
+    assert EnvoyReader(FakeApi(pod("a", ready="False"))).sessions(EDGE) == Sessions()
+
+
+@pytest.mark.parametrize(
+    ("outcome", "words"),
+    [
+        (WebSocketBadStatusException("Handshake status 403", 403), "no right to get and create pods/portforward"),
+        (Forward(answer(b""), answer(INFO)), "it does not count the sessions of its listeners"),
+        (Forward(answer(STATS), b"\0HTTP/1.1 503 Busy\r\ncontent-length: 0\r\n\r\n"), "HTTP 503 Busy"),
+    ],
+)
+def test_pods_whose_sessions_cannot_be_seen_are_told(forwards, outcome, words):
+    forwards.update({"a": outcome, "b": Forward(answer(STATS), answer(INFO))})
+    seen = EnvoyReader(FakeApi(pod("a"), pod("b"))).sessions(EDGE)
+    assert seen.open == {8081: 3}
+    assert words in seen.problems[0]
+
+
+def test_pods_that_may_not_be_listed_hide_their_sessions():
+    assert EnvoyReader(FakeApi(status=403)).sessions(EDGE) == Sessions(
+        problems=("no right to list pods in namespace gateways",)
+    )

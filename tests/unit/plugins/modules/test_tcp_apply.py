@@ -7,6 +7,9 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 import pytest
+from ansible_collections.servicemesh.tcp.plugins.module_utils import _announce
+from ansible_collections.servicemesh.tcp.plugins.module_utils._names import gateway_labels
+from ansible_collections.servicemesh.tcp.plugins.module_utils._sessions import Sessions
 from ansible_collections.servicemesh.tcp.plugins.module_utils._workload import bare_object, new_object
 from ansible_collections.servicemesh.tcp.plugins.modules import tcp_apply
 from ansible_collections.servicemesh.tcp.tests.unit.plugins.fake_api import FakeApi
@@ -187,3 +190,101 @@ def test_pods_that_may_not_be_read_are_said_to_be_so():
     api.request = request
     found = run_module(tcp_apply, api, steps=[{"object": DEPLOYMENT, "wait": True}], wait_timeout=1)
     assert found["msg"].endswith("its controller has not seen it yet; its pods could not be read (pods is forbidden)")
+
+
+FRONT = new_object("Service", "edge", "gateways", gateway_labels("edge"), spec={"ports": [{"port": 15021}]})
+SET = "servicemesh.tcp/default"
+
+
+def share(*ports):
+    """Return a set's share of the front Service."""
+    spec = {"spec": {"ports": [{"port": port, "protocol": "TCP"} for port in ports]}} if ports else {}
+    return {**bare_object("Service", "edge", "gateways"), **spec}
+
+
+@pytest.fixture
+def edge(api):
+    """A gateway on which a set publishes one port."""
+    api.add(FRONT, manager="servicemesh.tcp")
+    api.add(share(8081), manager=SET)
+    return api
+
+
+@pytest.fixture
+def envoys(monkeypatch):
+    """What the Envoys of all gateways say, and who was asked; waiting takes no time."""
+    said = SimpleNamespace(seen=[Sessions({8081: 2}, (), 45.0, 5.0)], asked=[], slept=[])
+
+    def look(namespace, gateway):
+        said.asked.append(f"{namespace}/{gateway}")
+        return said.seen.pop(0) if len(said.seen) > 1 else said.seen[0]
+
+    monkeypatch.setattr(tcp_apply, "look_of", lambda _api: look)
+    wait = _announce.DrainWait
+    monkeypatch.setattr(
+        tcp_apply,
+        "DrainWait",
+        lambda look, seconds: wait(look, seconds, clock=lambda: sum(said.slept), sleep=said.slept.append),
+    )
+    return said
+
+
+CLOSE = {"object": share(), "manager": SET, "existing": True, "drain": [8081]}
+
+
+def test_sessions_that_would_end_are_said_and_waited_for(edge, envoys):
+    envoys.seen += [Sessions({8081: 1}, (), 45.0, 5.0), Sessions({}, (), 45.0, 5.0)]
+    found = run_module(tcp_apply, edge, steps=[CLOSE])
+    assert found["plan"] == [
+        "change Service gateways/edge",
+        "gateway gateways/edge: port 8081 closes (it is withdrawn); 2 open sessions, they end 45 s after the change",
+    ]
+    assert [item["code"] for item in found["findings"]] == ["SESSIONS_WOULD_END"]
+    assert [(item["port"], item["impact"], item["sessions"]) for item in found["impacts"]] == [(8081, "closes", 2)]
+    # Asked for the plan once, then until the sessions have ended.
+    assert (envoys.asked, envoys.slept) == (["gateways/edge"] * 3, [2.0])
+    assert [port["port"] for port in edge.object("Service", "edge", "gateways")["spec"]["ports"]] == [15021]
+
+
+def test_a_run_that_is_to_refuse_stops_before_the_first_write(edge, envoys):
+    for check_mode in (True, False):
+        found = run_module(tcp_apply, edge, check_mode=check_mode, steps=[CLOSE], session_policy="refuse")
+        assert found["failed"]
+        assert found["msg"].startswith(
+            "SESSIONS_WOULD_END gateway 'edge': this run ends open sessions: port 8081 closes"
+        )
+        assert found["msg"].endswith("\nNothing was written.")
+        assert found["plan"][0] == "change Service gateways/edge"
+        # A failed result is printed as a whole.
+        assert "impacts" not in found
+    assert {method for method, _path in edge.log} == {"GET", "PATCH dry"}
+
+
+def test_ports_that_may_be_cut_do_not_stop_it(edge, envoys):
+    found = run_module(
+        tcp_apply, edge, steps=[CLOSE], session_policy="refuse", allow_drain=["8000-8099"], wait_timeout=0
+    )
+    assert (found["failed"], found["changed"], found["findings"]) == (False, True, [])
+
+
+def test_what_is_no_port_stops_a_run(edge, envoys):
+    found = run_module(tcp_apply, edge, steps=[], allow_drain=["http"])
+    assert found["msg"].startswith("VALUE_INVALID tcp_allow_drain: entry: 'http' is not valid;")
+
+
+def test_check_mode_counts_sessions_and_does_not_wait(edge, envoys):
+    found = run_module(tcp_apply, edge, check_mode=True, steps=[CLOSE])
+    assert (found["failed"], envoys.slept, len(envoys.asked)) == (False, [], 1)
+
+
+def test_a_run_that_cuts_nothing_asks_no_envoy(edge, envoys):
+    found = run_module(tcp_apply, edge, steps=[{"object": share(8081, 8082), "manager": SET, "existing": True}])
+    assert found["plan"] == ["change Service gateways/edge", "gateway gateways/edge: port 8082 opens"]
+    assert envoys.asked == []
+
+
+def test_the_envoys_are_asked_through_the_api_server(edge):
+    """Without pods there are no sessions; the list of the gateway's pods is the one request more."""
+    found = run_module(tcp_apply, edge, check_mode=True, steps=[CLOSE])
+    assert found["plan"][1].endswith("no session is open")
+    assert ("GET", "/api/v1/namespaces/gateways/pods") in edge.log
