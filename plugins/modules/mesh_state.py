@@ -52,7 +52,7 @@ mesh:
       description: Version of the projection's form.
       type: int
       returned: success
-      sample: 1
+      sample: 2
     cluster:
       description: Where the API server is, its version, and whether it is OpenShift's.
       type: dict
@@ -62,13 +62,27 @@ mesh:
       description:
         - C(served) tells whether C(networking.istio.io/v1beta1) is known to the API server.
         - C(control_planes) lists the istiod Deployments, C(revisions) the revisions and tags that inject.
+        - C(scoped) is C(PILOT_SCOPE_GATEWAY_TO_NAMESPACE), C(enhanced) is C(ENABLE_ENHANCED_RESOURCE_SCOPING), null
+          where it is not set. C(member_roll) tells that it sees the members of an OpenShift Service Mesh 2 member roll.
+        - C(config) is what counts of the MeshConfig in its ConfigMap; null where that cannot be read.
+        - C(unread) lists the paths that there was no right to read and that planning can do without.
       type: dict
       returned: success
       sample:
         served: true
         revisions: ["default"]
         control_planes:
-          - {"name": "istiod", "namespace": "istio-system", "revision": "default", "version": "1.31.0", "ready": true}
+          - name: istiod
+            namespace: istio-system
+            revision: default
+            version: "1.31.0"
+            ready: true
+            scoped: false
+            enhanced: null
+            member_roll: false
+            domain: cluster.local
+            config: {"discovery_selectors": [], "export_to": ["*"], "unprivileged": false}
+        unread: []
     namespaces:
       description: Namespaces by name, with their labels and whether they are on their way out.
       type: dict
@@ -90,21 +104,49 @@ mesh:
           type: LoadBalancer
           selector: {"servicemesh.tcp/gateway": "edge"}
           ports:
-            - {"name": "tcp-8081-1f2e3d4c", "port": 8081, "target_port": 8081, "node_port": 30123, "protocol": "TCP"}
+            - name: tcp-8081-1f2e3d4c
+              port: 8081
+              target_port: 8081
+              node_port: 30123
+              protocol: TCP
+              app_protocol: ""
+          external_name: ""
           cluster_ip: 10.96.0.17
           external_ips: []
           addresses: ["198.18.0.100"]
           managers: {"servicemesh.tcp/default": [8081]}
     gateways:
-      description: All Istio Gateways with selector and servers, and the source that a set of this collection recorded.
+      description:
+        - All Istio Gateways with selector and servers, and the source that a set of this collection recorded.
+        - A server's C(tls) is its mode, empty where it has no TLS settings.
       type: list
       elements: dict
       returned: success
     virtual_services:
-      description: All Istio VirtualServices with hosts, gateways and TCP rules.
+      description:
+        - All Istio VirtualServices with hosts, gateways, C(exportTo), TCP and TLS rules, and whether they have HTTP
+          rules.
+        - A rule's C(ports), C(match_gateways) and C(sni) have one entry per match; a port of null is any port.
       type: list
       elements: dict
       returned: success
+    workloads:
+      description:
+        - The pods that Istio could take for gateways, read with their metadata only. Those with equal labels in one
+          namespace are one.
+        - C(gateway) tells that they were injected as such. C(unprivileged) tells that their annotation
+          C(proxy.istio.io/config) sets C(ISTIO_META_UNPRIVILEGED_POD).
+      type: list
+      elements: dict
+      returned: success
+      sample:
+        - name: edge
+          namespace: gateways
+          labels: {"servicemesh.tcp/gateway": "edge"}
+          pods: 2
+          revision: default
+          gateway: true
+          unprivileged: false
     deployments:
       description: The gateways that this collection runs, with replicas wanted and available.
       type: list
@@ -120,17 +162,22 @@ api_requests:
   description: How many requests the API server was sent, by HTTP method; discovery by the client is not in it.
   returned: always
   type: dict
-  sample: {"GET": 9}
+  sample: {"GET": 11}
 """
 
+import contextlib
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.servicemesh.tcp.plugins.module_utils import _state
+from ansible_collections.servicemesh.tcp.plugins.module_utils import _state, _state_mesh
 from ansible_collections.servicemesh.tcp.plugins.module_utils._client import Api, ApiError, auth_argument_spec
 from ansible_collections.servicemesh.tcp.plugins.module_utils._failure import explain
 from ansible_collections.servicemesh.tcp.plugins.module_utils._kinds import KINDS, collection_path
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import GATEWAY_LABEL
+
+# The Kubernetes client needs it too, and Api says what is missing.
+with contextlib.suppress(ImportError):
+    import yaml
 
 ISTIO_GROUP = KINDS["Gateway"].api_version.split("/")[0]
 ISTIO_VERSION = KINDS["Gateway"].api_version.split("/")[1]
@@ -138,11 +185,22 @@ ISTIO_VERSION = KINDS["Gateway"].api_version.split("/")[1]
 
 def read(api: Api) -> dict[str, Any]:
     """Read the cluster and return its projection."""
+    unread: list[str] = []
 
     def project(kind: str, projection: Any, selector: str | None = None) -> list[Any]:
         items = api.get(collection_path(kind), labelSelector=selector)["items"]
         # Items of a list carry no kind of their own.
         return [projection(item) for item in items]
+
+    def if_allowed(path: str, ask: Any) -> Any:
+        """Read what planning can do without; where the right lacks, it is known to be unknown."""
+        try:
+            return ask(path)
+        except ApiError as error:
+            if error.status != 403:
+                raise
+            unread.append(path)
+            return None
 
     groups = {group["name"]: group for group in api.get("/apis")["groups"]}
     versions = {item["version"] for item in groups.get(ISTIO_GROUP, {"versions": []})["versions"]}
@@ -152,6 +210,16 @@ def read(api: Api) -> dict[str, Any]:
     services = project("Service", _state.service)
     # A node port's endpoints are the nodes; nobody else needs the right to list them.
     nodes = any(item["type"] == "NodePort" and GATEWAY_LABEL in item["labels"] for item in services)
+    planes = project("Deployment", _state_mesh.control_plane, "app=istiod")
+    for plane in planes:
+        path = f"{collection_path('ConfigMap', plane['namespace'])}/{_state_mesh.config_name(plane)}"
+        found = if_allowed(path, api.find)
+        document = parse((found.get("data") or {}).get("mesh", "")) if found else None
+        plane["config"] = _state_mesh.mesh_config(document) if isinstance(document, dict) else None
+    pods = if_allowed(
+        collection_path("Pod"),
+        lambda path: api.metadata(path, labelSelector=_state_mesh.GATEWAY_PODS) if served else [],
+    )
     return {
         "version": _state.VERSION,
         "cluster": {
@@ -161,16 +229,26 @@ def read(api: Api) -> dict[str, Any]:
         },
         "mesh": {
             "served": served,
-            "control_planes": project("Deployment", _state.control_plane, "app=istiod"),
+            "control_planes": planes,
             "revisions": _state.revisions(webhooks),
+            "unread": unread,
         },
         "namespaces": {item["metadata"]["name"]: _state.namespace(item) for item in namespaces},
         "services": services,
         "gateways": project("Gateway", _state.gateway) if served else [],
         "virtual_services": project("VirtualService", _state.virtual_service) if served else [],
+        "workloads": _state_mesh.workloads(pods or [], parse),
         "deployments": project("Deployment", _state.deployment, GATEWAY_LABEL),
         "nodes": project("Node", _state.node) if nodes else [],
     }
+
+
+def parse(text: str) -> Any:
+    """Read YAML that somebody else wrote; what is none says nothing."""
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError:
+        return None
 
 
 def main() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import (
     DEFINED_BY_LABEL,
     gateway_labels,
+    gateway_pod_labels,
     gateway_selector,
     port_name,
     set_labels,
@@ -36,6 +37,7 @@ def service_port(port: int, target: int | str | None = None, name: str = "", **m
         "target_port": port if target is None else target,
         "node_port": None,
         "protocol": "TCP",
+        "app_protocol": "",
         **more,
     }
 
@@ -56,6 +58,7 @@ def service(name: str, namespace: str, ports: Any = (), **more: Any) -> dict[str
         "type": "ClusterIP",
         "selector": {},
         "ports": list(ports),
+        "external_name": "",
         "cluster_ip": "10.96.0.1",
         "external_ips": [],
         "addresses": [],
@@ -92,6 +95,8 @@ def istio_gateway(*servers: tuple[str, int], set_name: str = "default", **more: 
                 "protocol": "TCP",
                 "bind": "",
                 "hosts": ["./*"],
+                "tls": "",
+                "credential": "",
             }
             for name, port in servers
         ],
@@ -102,7 +107,8 @@ def istio_gateway(*servers: tuple[str, int], set_name: str = "default", **more: 
 def virtual_service(*ports: int, set_name: str = "default") -> dict[str, Any]:
     """Return the projected VirtualService of a set on edge, all rules to the usual backend."""
     name = set_object_name("edge", set_name)
-    rules = [{"ports": [port], "destinations": [{"host": BACKEND_HOST, "port": BACKEND["port"]}]} for port in ports]
+    destination = {"host": BACKEND_HOST, "port": BACKEND["port"], "subset": "", "weight": 0}
+    rules = [{"ports": [port], "match_gateways": [[]], "destinations": [dict(destination)]} for port in ports]
     return {
         "name": name,
         "namespace": "gateways",
@@ -111,7 +117,41 @@ def virtual_service(*ports: int, set_name: str = "default") -> dict[str, Any]:
         "created": "",
         "hosts": ["*"],
         "gateways": [name],
+        "export_to": ["."],
         "tcp": rules,
+        "tls": [],
+        "http": False,
+    }
+
+
+def control_plane(**more: Any) -> dict[str, Any]:
+    """Return a projected istiod without settings."""
+    return {
+        "name": "istiod",
+        "namespace": "istio-system",
+        "revision": "default",
+        "version": "1.31",
+        "ready": True,
+        "scoped": False,
+        "enhanced": None,
+        "member_roll": False,
+        "domain": "cluster.local",
+        "config": {"discovery_selectors": [], "export_to": ["*"], "unprivileged": False},
+        **more,
+    }
+
+
+def workload(name: str = "edge", namespace: str = "gateways", **more: Any) -> dict[str, Any]:
+    """Return a projected gateway workload with the labels that this collection gives."""
+    return {
+        "name": name,
+        "namespace": namespace,
+        "labels": gateway_pod_labels(name, namespace),
+        "pods": 1,
+        "revision": "default",
+        "gateway": True,
+        "unprivileged": False,
+        **more,
     }
 
 
@@ -136,25 +176,14 @@ def namespaces(*names: str) -> dict[str, Any]:
 def state(*services: dict[str, Any], **more: Any) -> dict[str, Any]:
     """Return a projection of a cluster with a ready mesh, the usual backend and gateway edge's Deployment."""
     return {
-        "version": 1,
+        "version": 2,
         "cluster": {"host": "https://cluster.test:6443", "kubernetes": "v1.34.4", "openshift": False},
-        "mesh": {
-            "served": True,
-            "revisions": ["default"],
-            "control_planes": [
-                {
-                    "name": "istiod",
-                    "namespace": "istio-system",
-                    "revision": "default",
-                    "version": "1.31",
-                    "ready": True,
-                }
-            ],
-        },
+        "mesh": {"served": True, "revisions": ["default"], "control_planes": [control_plane()], "unread": []},
         "namespaces": namespaces("gateways", "apps"),
         "services": [service("echo", "apps", [service_port(9000)]), *services],
         "gateways": [],
         "virtual_services": [],
+        "workloads": [],
         "deployments": [deployment()],
         "nodes": [],
         **more,

@@ -167,7 +167,7 @@ def test_what_is_exposed_is_a_port_map(given):
     )
 
 
-@pytest.mark.parametrize("given", [{}, {"version": 2}, {"version": "1"}, [], "state", {**SEEN, "version": None}])
+@pytest.mark.parametrize("given", [{}, {"version": 3}, {"version": "1"}, [], "state", {**SEEN, "version": None}])
 @pytest.mark.parametrize("name", ["gateway_port_map", "gateway_steps", "exposure_steps", "withdrawal_steps"])
 def test_a_state_is_mesh_state_s(name, given):
     before = {"withdrawal_steps": [], "gateway_port_map": [[], []], "exposure_steps": [MAP]}
@@ -175,7 +175,7 @@ def test_a_state_is_mesh_state_s(name, given):
     with pytest.raises(AnsibleFilterError) as caught:
         filter_of(name)(*arguments)
     assert str(caught.value) == (
-        f"servicemesh.tcp.{name}: state must be what servicemesh.tcp.mesh_state returned as 'mesh' (version 1)"
+        f"servicemesh.tcp.{name}: state must be what servicemesh.tcp.mesh_state returned as 'mesh' (version 2)"
     )
 
 
