@@ -131,6 +131,9 @@ def _front_service(gateway: Mapping[str, Any], labels: Mapping[str, str]) -> dic
     ):
         if wanted[key]:
             spec[field] = wanted[key]
+    # Said only where it is not Kubernetes' own default, which every version and type of Service takes.
+    if not wanted["allocate_node_ports"]:
+        spec["allocateLoadBalancerNodePorts"] = False
     service = new_object("Service", gateway["name"], gateway["namespace"], labels, spec=spec)
     if wanted["annotations"]:
         service["metadata"]["annotations"] = dict(wanted["annotations"])
