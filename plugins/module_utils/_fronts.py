@@ -1,0 +1,71 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The front Services of a gateway: which there are, and which port goes to which of them.
+
+A gateway has one front Service of its own name, and with C(service.max_ports) as many further ones on the same pods as
+its ports need. A port number stands on one of them only: Istio translates a server's number by the first Service that
+has it (istio pilot/pkg/model/gateway.go, resolvePorts).
+
+This module_util is **PRIVATE** and should only be used by this collection. Breaking changes can occur any time.
+"""
+
+from __future__ import annotations
+
+import itertools
+import sys
+from collections.abc import Collection, Iterable, Mapping
+
+from ansible_collections.servicemesh.tcp.plugins.module_utils._names import LABEL_MAX
+
+# The health port stands on every front Service, so that a load balancer can check it.
+OWN_PORTS = 1
+
+
+def front_name(gateway: str, number: int) -> str:
+    """Return the name of a gateway's front Service: C(edge), C(edge-2), C(edge-3) and so on."""
+    if number == 1:
+        return gateway
+    suffix = f"-{number}"
+    return gateway[: LABEL_MAX - len(suffix)].rstrip("-") + suffix
+
+
+def front_number(gateway: str, name: str) -> int:
+    """Return which of a gateway's front Services one is, by its name."""
+    if name == gateway:
+        return 1
+    digits = name.rpartition("-")[2]
+    # Whatever carries the gateway's label under a name of another form comes last.
+    return int(digits) if digits.isdecimal() else sys.maxsize
+
+
+def spread(
+    gateway: str,
+    ports: Iterable[int],
+    here: Mapping[int, str],
+    counts: Mapping[str, int],
+    max_ports: int | None,
+    taken: Collection[str] = (),
+) -> dict[int, str]:
+    """Return the name of the front Service for each port.
+
+    A port stays on the Service that has it (C(here)); the others go, by number, to the first with room. C(counts) says
+    how many ports each Service carries already, whoever owns them and whether or not they leave in this run; C(taken)
+    are names that are not the gateway's to use. The number of ports of one owner does not move those of another.
+    """
+    result: dict[int, str] = {}
+    new = []
+    for port in sorted(ports):
+        if port in here:
+            result[port] = here[port]
+        else:
+            new.append(port)
+    names = (front_name(gateway, number) for number in itertools.count(1))
+    usable = (name for name in names if name not in taken)
+    name, count = "", 0
+    for port in new:
+        while not name or (max_ports is not None and count >= max_ports):
+            name = next(usable)
+            count = counts.get(name, OWN_PORTS)
+        result[port] = name
+        count += 1
+    return result
