@@ -84,8 +84,8 @@ CATALOGUE: Mapping[str, Rule] = {
     ),
     "LB_LIMIT_NEAR": Rule(
         "warning",
-        "{count} {noun} ({counted}) come near the {limit} that the {provider} takes ({source}).",
-        "{cure}, or plan a second gateway, before the next ports are refused.",
+        "{count} {noun} ({counted}), of the {limit} that the {provider} takes ({source}).",
+        "{cure}, or plan a second gateway, before more ports are refused.",
     ),
     "LB_SPAN": Rule(
         "note",

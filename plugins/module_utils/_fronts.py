@@ -13,9 +13,13 @@ from __future__ import annotations
 
 import itertools
 import sys
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
+from typing import Any
 
-from ansible_collections.servicemesh.tcp.plugins.module_utils._names import LABEL_MAX
+from ansible_collections.servicemesh.tcp.plugins.module_utils._names import LABEL_MAX, set_manager
+from ansible_collections.servicemesh.tcp.plugins.module_utils._view import View
+from ansible_collections.servicemesh.tcp.plugins.module_utils._workload import HEALTH_PORT
 
 # The health port stands on every front Service, so that a load balancer can check it.
 OWN_PORTS = 1
@@ -69,3 +73,44 @@ def spread(
         result[port] = name
         count += 1
     return result
+
+
+def fronts_after(
+    gateways: Iterable[Mapping[str, Any]], listeners: Iterable[Mapping[str, Any]], view: View, set_name: str
+) -> dict[tuple[str, str], list[dict[str, Any]]]:
+    """Return the front Services of each gateway as they are after a run of a set, by the gateway's place.
+
+    Each is C({gateway, namespace, name, ports, observed}), with C(ports) a list of C({port, name, node_port}) of all
+    owners, and C(observed) the projected Service or V(None). Only gateways on which the set publishes are among them.
+    """
+    own: dict[tuple[str, str, str], list[Mapping[str, Any]]] = defaultdict(list)
+    for item in listeners:
+        own[(item["namespace"], item["gateway"], item["gateway"])].append(item)
+    result: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for gateway in gateways:
+        place = (gateway["namespace"], gateway["name"])
+        result[place] = [
+            _front(name, place, own[(*place, name)], view, set_name)
+            for namespace, of_gateway, name in sorted(own)
+            if (namespace, of_gateway) == place
+        ]
+    return {place: fronts for place, fronts in result.items() if fronts}
+
+
+def _front(
+    name: str, place: tuple[str, str], own: Iterable[Mapping[str, Any]], view: View, set_name: str
+) -> dict[str, Any]:
+    """Put one front Service together: what others have on it, and what the set will have."""
+    namespace, gateway = place
+    observed = view.services.get((namespace, name))
+    ports = [{"port": HEALTH_PORT, "name": "status-port", "node_port": None}]
+    if observed:
+        mine = set(observed["managers"].get(set_manager(set_name), []))
+        ports = [_port(item, item["name"]) for item in observed["ports"] if item["port"] not in mine]
+    ports += [_port(item, item["port_name"]) for item in own]
+    return {"gateway": gateway, "namespace": namespace, "name": name, "ports": ports, "observed": observed}
+
+
+def _port(item: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """Return a port of a front Service."""
+    return {"port": item["port"], "name": name, "node_port": item["node_port"]}

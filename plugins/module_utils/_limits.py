@@ -1,9 +1,8 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What load balancers, node ports and the API server can take: every number once, with its source.
+"""What load balancers can take: every number once, with its source.
 
-A front here is one front Service as it is after a run: C({gateway, namespace, name, ports, observed}), with C(ports) a
-list of C({port, name, node_port}) of all owners, and C(observed) the projected Service or V(None).
+A front here is one front Service as it is after a run, see C(_fronts.fronts_after).
 
 This module_util is **PRIVATE** and should only be used by this collection. Breaking changes can occur any time.
 """
@@ -11,7 +10,7 @@ This module_util is **PRIVATE** and should only be used by this collection. Brea
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ansible_collections.servicemesh.tcp.plugins.module_utils._findings import finding
@@ -60,8 +59,6 @@ LIMITS: Mapping[str, Mapping[str, Limit]] = {
 NEAR_PERCENT = 90
 # How many zones an AWS load balancer is taken to reach, each with a subnet of its own.
 ZONES = 3
-# kubernetes, pkg/kubeapiserver/options: --service-node-port-range.
-NODE_PORTS = (30000, 32767)
 # More ports than these, and Google forwards a span or all of them (ingress-gce, maxForwardedPorts and maxL4ILBPorts).
 GCP_SINGLE_PORTS = 5
 ALL_ADDRESSES = "0.0.0.0/0"
@@ -96,11 +93,19 @@ def _subject(front: Front) -> str:
     return f"Service {front['namespace']}/{front['name']}"
 
 
-def _check_number(front: Front, provider: str, limit: Limit, count: int, counted: str, cure: str) -> Findings:
-    """Compare one number with its limit."""
+def _grows(front: Front) -> bool:
+    """Tell whether a run adds a port to a front Service."""
+    observed = front["observed"] or {"ports": []}
+    return bool({item["port"] for item in front["ports"]} - {item["port"] for item in observed["ports"]})
+
+
+def _check_number(
+    front: Front, provider: str, limit: Limit, count: int, counted: str, cure: str, grows: bool
+) -> Findings:
+    """Compare one number with its limit; a run that adds nothing may go on where others went too far."""
     if count * 100 < limit.number * NEAR_PERCENT:
         return []
-    code = "LB_LIMIT" if count > limit.number else "LB_LIMIT_NEAR"
+    code = "LB_LIMIT" if count > limit.number and grows else "LB_LIMIT_NEAR"
     values = {
         "count": count,
         "counted": counted,
@@ -142,7 +147,7 @@ def _check_listeners(
     count = len(front["ports"])
     if provider != "azure":
         cure = f"Set service.max_ports to {limit.number} or less, so that ports beyond it go to further front Services"
-        return _check_number(front, provider, limit, count, "with its health port", cure)
+        return _check_number(front, provider, limit, count, "with its health port", cure, _grows(front))
     if front is not fronts[0]:
         return []
     ours = {(item["namespace"], item["name"]) for item in fronts}
@@ -153,7 +158,8 @@ def _check_listeners(
     )
     here = sum(len(item["ports"]) for item in fronts)
     counted = f"{here} of this gateway, {others} of other Services"
-    return _check_number(front, provider, limit, here + others, counted, "Take service.type ClusterIP or NodePort")
+    cure = "Take service.type ClusterIP or NodePort"
+    return _check_number(front, provider, limit, here + others, counted, cure, any(map(_grows, fronts)))
 
 
 def _check_targets(wanted: Mapping[str, Any], front: Front, provider: str, view: View) -> Findings:
@@ -168,7 +174,8 @@ def _check_targets(wanted: Mapping[str, Any], front: Front, provider: str, view:
         limit = limit_of(wanted, provider, key)
         if limit:
             cure = f"Set service.max_ports to {max(limit.number // there, 2)} or less"
-            findings += _check_number(front, provider, limit, ports * there, f"{ports} ports on {there} nodes", cure)
+            counted = f"{ports} ports on {there} nodes"
+            findings += _check_number(front, provider, limit, ports * there, counted, cure, _grows(front))
     return findings
 
 
@@ -200,7 +207,7 @@ def _security_group_rules(wanted: Mapping[str, Any], provider: str, ports: int) 
     """Return how many inbound rules a number of ports needs, and the sum as people check it."""
     ranges = wanted["source_ranges"] or [ALL_ADDRESSES]
     rules = ports * len(ranges)
-    text = f"{ports} ports x {len(ranges)} source ranges"
+    text = f"{ports} x {len(ranges)} for source ranges"
     if provider == "aws-nlb-controller":
         return rules, text
     # One for path MTU discovery from each range.
@@ -210,7 +217,7 @@ def _security_group_rules(wanted: Mapping[str, Any], provider: str, ports: int) 
     if provider == "aws-nlb" and (local or ranges != [ALL_ADDRESSES]):
         zones = wanted["limits"].get("zones", ZONES)
         checked = 1 if local else ports
-        rules, text = rules + checked * zones, f"{text} + {checked} x {zones} subnets for health checks"
+        rules, text = rules + checked * zones, f"{text} + {checked} x {zones} for health checks from subnets"
     return rules, text
 
 
@@ -229,54 +236,3 @@ def _spans(front: Front, provider: str) -> Findings:
     else:
         span = f"ports {numbers[0]} to {numbers[-1]}"
     return [finding("LB_SPAN", _subject(front), count=len(numbers), span=span, provider=PROVIDERS[provider])]
-
-
-def check_node_ports_left(
-    gateways: Iterable[Mapping[str, Any]], fronts: Iterable[Front], view: View, set_name: str
-) -> Findings:
-    """Count the node ports that a run needs against those that are free.
-
-    Ports that a run closes give theirs back only at its end, so they count as taken.
-    """
-    wanted = {(item["namespace"], item["name"]): item["service"] for item in gateways}
-    need = sum(_new_node_ports(wanted[(front["namespace"], front["gateway"])], front) for front in fronts)
-    if not need:
-        return []
-    given = [service["limits"]["node_ports"] for service in wanted.values() if "node_ports" in service["limits"]]
-    low, high = given[0] if given else NODE_PORTS
-    numbers = range(low, high + 1)
-    held = {place: _node_ports_of(service, numbers) for place, service in view.services.items()}
-    free = len(numbers) - sum(held.values())
-    if need <= free:
-        return []
-    most = sorted(((count, place) for place, count in held.items() if count), key=lambda item: (-item[0], item[1]))
-    return [
-        finding(
-            "NODE_PORTS_EXHAUSTED",
-            f"set {set_name!r}",
-            need=need,
-            free=free,
-            total=len(numbers),
-            low=low,
-            high=high,
-            holders=", ".join(f"{'/'.join(place)} with {count}" for count, place in most[:3]) or "nobody",
-            source="service.limits.node_ports" if given else "kube-apiserver --service-node-port-range, its default",
-        )
-    ]
-
-
-def _new_node_ports(wanted: Mapping[str, Any], front: Front) -> int:
-    """Return how many node ports Kubernetes will give to a front Service that it does not have yet."""
-    if wanted["type"] == "ClusterIP" or (wanted["type"] == "LoadBalancer" and not wanted["allocate_node_ports"]):
-        return 0
-    observed = front["observed"] or {"ports": []}
-    has = {item["port"] for item in observed["ports"] if item["node_port"]}
-    health = wanted["type"] == "LoadBalancer" and wanted["external_traffic_policy"] == "Local"
-    first = 1 if health and not observed.get("health_check_node_port") else 0
-    return first + sum(1 for item in front["ports"] if item["port"] not in has)
-
-
-def _node_ports_of(service: Mapping[str, Any], numbers: range) -> int:
-    """Return how many node ports of the range a Service holds, its health check's included."""
-    held = [item["node_port"] for item in service["ports"]] + [service.get("health_check_node_port")]
-    return sum(1 for number in held if number and number in numbers)

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.servicemesh.tcp.plugins.module_utils import _exposure
+from ansible_collections.servicemesh.tcp.plugins.module_utils._capacity import check_capacity
 from ansible_collections.servicemesh.tcp.plugins.module_utils._checks import (
     check_gateways,
     check_mesh,
@@ -157,6 +158,7 @@ def exposure_plan(
             if item["host"] and (item["namespace"], item["gateway"], item["port"]) not in wanted_ports
         ]
     steps = _set_steps(wanted, observed, view, set_name, source)
+    findings += check_capacity(port_map.get("gateways", []), wanted, steps, view, set_name)
     return {"ports": ports, **_result(steps, [*mapped, *findings], withdrawn if prune else [])}
 
 

@@ -82,7 +82,9 @@ def port_map(
         findings += check_gateways(gateways, view, set_name, namespace_state)
         findings += check_backends(ports, view)
         findings += check_node_ports(ports, view)
-    return {"ports": ports, "findings": findings}
+    # What the plan holds against the limits of load balancers.
+    described = [{key: gateway[key] for key in ("name", "namespace", "service")} for gateway in gateways]
+    return {"ports": ports, "gateways": described, "findings": findings}
 
 
 def _grouped(records: Iterable[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:

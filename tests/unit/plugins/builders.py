@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ansible_collections.servicemesh.tcp.plugins.module_utils._gateways import read_gateways
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import (
     DEFINED_BY_LABEL,
     gateway_labels,
@@ -21,6 +22,20 @@ EDGE = {"name": "edge", "namespace": "gateways", "service": {"type": "LoadBalanc
 EDGE_REFERENCE = {"name": "edge", "namespace": "gateways"}
 BACKEND = {"namespace": "apps", "service": "echo", "port": 9000}
 BACKEND_HOST = "echo.apps.svc.cluster.local"
+
+
+def gateway_with(**service_keys: Any) -> dict[str, Any]:
+    """Return gateway edge as it is read, its front Service defined by these keys."""
+    (found,), findings = read_gateways([{**EDGE, "service": service_keys}])
+    assert findings == []
+    return found
+
+
+def loaded(count: int, name: str = "edge", first: int = 20000, observed: Any = None) -> dict[str, Any]:
+    """Return a front Service of edge as it is after a run, with a number of ports, the health port among them."""
+    numbers = [15021, *range(first, first + count - 1)]
+    ports = [{"port": port, "name": f"tcp-{port}-00000000", "node_port": None} for port in numbers]
+    return {"gateway": "edge", "namespace": "gateways", "name": name, "ports": ports, "observed": observed}
 
 
 def record(name: str = "a", port: Any = 8081, **more: Any) -> dict[str, Any]:

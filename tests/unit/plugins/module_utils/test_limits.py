@@ -6,26 +6,18 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.servicemesh.tcp.plugins.module_utils import _limits
-from ansible_collections.servicemesh.tcp.plugins.module_utils._gateways import read_gateways
 from ansible_collections.servicemesh.tcp.plugins.module_utils._limit_keys import LIMIT_KEYS
 from ansible_collections.servicemesh.tcp.plugins.module_utils._view import View
-from ansible_collections.servicemesh.tcp.tests.unit.plugins.builders import EDGE, front, service, service_port, state
+from ansible_collections.servicemesh.tcp.tests.unit.plugins.builders import (
+    front,
+    gateway_with,
+    loaded,
+    service,
+    service_port,
+    state,
+)
 
 AWS = "service.beta.kubernetes.io/aws-load-balancer-"
-
-
-def gateway(**more):
-    """Return gateway edge as it is read, with this C(service)."""
-    (found,), findings = read_gateways([{**EDGE, "service": more}])
-    assert findings == []
-    return found
-
-
-def loaded(count, name="edge", first=20000, observed=None):
-    """Return a front Service with a number of ports, the health port among them."""
-    numbers = [15021, *range(first, first + count - 1)]
-    ports = [{"port": port, "name": f"tcp-{port}-00000000", "node_port": None} for port in numbers]
-    return {"gateway": "edge", "namespace": "gateways", "name": name, "ports": ports, "observed": observed}
 
 
 def codes(made, *fronts, cluster=None):
@@ -38,7 +30,7 @@ def codes(made, *fronts, cluster=None):
 )
 def test_listeners_at_their_limit(provider, limit):
     # Enough rules in the security group: that is another matter.
-    made = gateway(provider=provider, limits={"security_group_rules": 10000})
+    made = gateway_with(provider=provider, limits={"security_group_rules": 10000})
     near = -(-limit * 9 // 10)
     assert codes(made, loaded(near - 1)) == []
     assert codes(made, loaded(near)) == ["LB_LIMIT_NEAR"]
@@ -49,12 +41,12 @@ def test_listeners_at_their_limit(provider, limit):
 @pytest.mark.parametrize("provider", ["metallb", "in-cluster", "gcp", "gcp-internal", None])
 def test_where_no_limit_is_known(provider):
     more = {"provider": provider} if provider else {}
-    assert set(codes(gateway(**more), loaded(5000))) <= {"LB_SPAN"}
-    assert "LB_LIMIT" in codes(gateway(limits={"listeners": 40}, **more), loaded(41))
+    assert set(codes(gateway_with(**more), loaded(5000))) <= {"LB_SPAN"}
+    assert "LB_LIMIT" in codes(gateway_with(limits={"listeners": 40}, **more), loaded(41))
 
 
 def test_each_front_service_has_a_load_balancer_of_its_own():
-    made = gateway(provider="aws-nlb", limits={"security_group_rules": 10000})
+    made = gateway_with(provider="aws-nlb", limits={"security_group_rules": 10000})
     assert codes(made, loaded(44), loaded(44, "edge-2"), loaded(51, "edge-3")) == ["LB_LIMIT"]
 
 
@@ -63,7 +55,7 @@ def test_azure_counts_all_services_behind_its_one_load_balancer():
         ports = [service_port(port) for port in range(1, 101)]
         return state(service("other", "apps", ports, **{"type": "LoadBalancer", **more}))
 
-    made = gateway(provider="azure")
+    made = gateway_with(provider="azure")
     assert codes(made, loaded(100), loaded(100, "edge-2"), cluster=cluster()) == ["LB_LIMIT_NEAR"]
     assert codes(made, loaded(100), loaded(101, "edge-2"), cluster=cluster()) == ["LB_LIMIT"]
     # Another controller's load balancer, and no load balancer at all.
@@ -87,16 +79,16 @@ def test_azure_counts_all_services_behind_its_one_load_balancer():
     ],
 )
 def test_targets_are_ports_times_nodes(ports, limits, found):
-    made = gateway(provider="aws-nlb", limits={"security_group_rules": 10000, **limits})
+    made = gateway_with(provider="aws-nlb", limits={"security_group_rules": 10000, **limits})
     assert codes(made, loaded(ports)) == found
 
 
 def test_nodes_count_where_they_were_read_and_pods_are_no_nodes():
     nodes = [{"name": str(number), "addresses": [], "provider": ""} for number in range(40)]
     annotations = {f"{AWS}type": "external"}
-    made = gateway(annotations=annotations)
+    made = gateway_with(annotations=annotations)
     assert codes(made, loaded(40), cluster=state(nodes=nodes)) == ["LB_LIMIT"]
-    made = gateway(annotations={**annotations, f"{AWS}nlb-target-type": "ip"})
+    made = gateway_with(annotations={**annotations, f"{AWS}nlb-target-type": "ip"})
     assert codes(made, loaded(40), cluster=state(nodes=nodes)) == []
 
 
@@ -126,20 +118,20 @@ def test_rules_of_a_security_group(service_keys, last):
     def rules(count):
         return [code for code in codes(made, loaded(count)) if code == "SECURITY_GROUP_RULES"]
 
-    made = gateway(**service_keys)
+    made = gateway_with(**service_keys)
     assert rules(last) == []
     assert rules(last + 1) == ["SECURITY_GROUP_RULES"]
 
 
 def test_network_load_balancers_share_the_nodes_group_and_others_do_not():
     spread = [loaded(30), loaded(31, "edge-2")]
-    assert codes(gateway(provider="aws-nlb"), *spread) == ["SECURITY_GROUP_RULES"]
-    assert codes(gateway(provider="aws-classic"), *spread) == []
-    assert codes(gateway(provider="aws-nlb-controller"), *spread) == []
+    assert codes(gateway_with(provider="aws-nlb"), *spread) == ["SECURITY_GROUP_RULES"]
+    assert codes(gateway_with(provider="aws-classic"), *spread) == []
+    assert codes(gateway_with(provider="aws-nlb-controller"), *spread) == []
 
 
 def test_a_security_group_of_their_own_is_theirs_to_count():
-    made = gateway(provider="aws-classic", annotations={f"{AWS}security-groups": "sg-1"})
+    made = gateway_with(provider="aws-classic", annotations={f"{AWS}security-groups": "sg-1"})
     assert codes(made, loaded(80)) == []
 
 
@@ -156,9 +148,9 @@ def test_a_security_group_of_their_own_is_theirs_to_count():
     ],
 )
 def test_who_cannot_do_without_node_ports(service_keys, needed):
-    made = gateway(allocate_node_ports=False, **service_keys)
+    made = gateway_with(allocate_node_ports=False, **service_keys)
     assert codes(made, loaded(2)) == (["NODE_PORTS_NEEDED"] if needed else [])
-    assert codes(gateway(**service_keys), loaded(2)) == []
+    assert codes(gateway_with(**service_keys), loaded(2)) == []
 
 
 @pytest.mark.parametrize(
@@ -173,69 +165,28 @@ def test_who_cannot_do_without_node_ports(service_keys, needed):
     ],
 )
 def test_google_forwards_spans(provider, fronted, noted):
-    assert codes(gateway(provider=provider), fronted) == (["LB_SPAN"] if noted else [])
+    assert codes(gateway_with(provider=provider), fronted) == (["LB_SPAN"] if noted else [])
 
 
 @pytest.mark.parametrize("kind", ["NodePort", "ClusterIP"])
 def test_without_a_load_balancer_it_has_no_limits(kind):
-    assert codes(gateway(type=kind, limits={"listeners": 1}), loaded(400)) == []
-
-
-def crowded(*services, free):
-    """Return a cluster in which just so many node ports are free."""
-    used = [service_port(1, node_port=number) for number in range(30000, 32768 - free)]
-    return state(service("crowd", "apps", used, type="NodePort"), *services)
-
-
-def node_port_codes(made, *fronts, cluster):
-    """Return the codes that the node ports bring."""
-    return [item["code"] for item in _limits.check_node_ports_left([made], fronts, View(cluster), "default")]
-
-
-EXHAUSTED = ["NODE_PORTS_EXHAUSTED"]
-
-
-@pytest.mark.parametrize(
-    ("service_keys", "count", "found"),
-    [
-        ({}, 10, []),
-        ({}, 11, EXHAUSTED),
-        ({"type": "NodePort"}, 10, []),
-        ({"type": "NodePort"}, 11, EXHAUSTED),
-        ({"type": "ClusterIP"}, 11, []),
-        ({"allocate_node_ports": False}, 11, []),
-        # The health check takes one more, of a load balancer only.
-        ({"external_traffic_policy": "Local"}, 9, []),
-        ({"external_traffic_policy": "Local"}, 10, EXHAUSTED),
-        ({"external_traffic_policy": "Local", "type": "NodePort"}, 10, []),
-        ({"limits": {"node_ports": "30000-32768"}}, 11, []),
-        ({"limits": {"node_ports": "30000-32766"}}, 10, EXHAUSTED),
-    ],
-)
-def test_node_ports_that_are_left(service_keys, count, found):
-    assert node_port_codes(gateway(**service_keys), loaded(count), cluster=crowded(free=10)) == found
-
-
-def test_node_ports_that_a_front_service_has_already_are_not_needed_again():
-    has = [service_port(15021, node_port=32766), service_port(20000, node_port=32767)]
-    observed = front(has, type="LoadBalancer", health_check_node_port=32765)
-    cluster = crowded(observed, free=5)
-    made = gateway(external_traffic_policy="Local")
-    # Three of the five are the front Service's own: two are left.
-    assert node_port_codes(made, loaded(4, observed=observed), cluster=cluster) == []
-    assert node_port_codes(made, loaded(5, observed=observed), cluster=cluster) == EXHAUSTED
-
-
-def test_node_ports_of_all_front_services_are_needed_together():
-    assert node_port_codes(gateway(), loaded(5), loaded(5, "edge-2"), cluster=crowded(free=10)) == []
-    assert node_port_codes(gateway(), loaded(5), loaded(6, "edge-2"), cluster=crowded(free=10)) == EXHAUSTED
+    assert codes(gateway_with(type=kind, limits={"listeners": 1}), loaded(400)) == []
 
 
 def test_every_limit_names_its_source_and_can_be_given():
     for limits in _limits.LIMITS.values():
         assert set(limits) <= LIMIT_KEYS
         assert all(limit.number > 0 and limit.noun and limit.source for limit in limits.values())
-    given = gateway(limits={"listeners": 60})["service"]
+    given = gateway_with(limits={"listeners": 60})["service"]
     assert _limits.limit_of(given, "aws-nlb", "listeners") == (60, "listeners", "service.limits.listeners")
     assert _limits.limit_of(given, "metallb", "listeners") == (60, "listeners", "service.limits.listeners")
     assert _limits.limit_of(given, "metallb", "targets") is None
+
+
+def test_a_run_that_adds_nothing_may_go_on_beyond_a_limit():
+    made = gateway_with(provider="aws-nlb", limits={"security_group_rules": 10000})
+    over = loaded(60)
+    ports = [service_port(item["port"]) for item in over["ports"]]
+    assert codes(made, {**over, "observed": front(ports)}) == ["LB_LIMIT_NEAR"]
+    assert codes(made, {**over, "observed": front(ports[1:])}) == ["LB_LIMIT"]
+    assert codes(made, {**over, "observed": front([*ports, service_port(1)])}) == ["LB_LIMIT_NEAR"]

@@ -15,6 +15,7 @@ from ansible_collections.servicemesh.tcp.tests.unit.plugins.builders import (
     EDGE_REFERENCE,
     deployment,
     front,
+    gateway_with,
     istio_gateway,
     messages,
     owned_front,
@@ -62,6 +63,7 @@ def test_what_a_record_becomes():
                 "probe": {"mode": "connect", "timeout": 5},
             }
         ],
+        "gateways": [{"name": "edge", "namespace": "gateways", "service": gateway_with()["service"]}],
         "findings": [],
     }
 
