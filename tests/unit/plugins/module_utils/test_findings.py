@@ -234,8 +234,8 @@ TEXTS = {
     "SECURITY_GROUP_RULES": (
         lambda: planned(14, provider="aws-nlb", source_ranges=["10.0.0.0/8"]),
         "Service gateways/edge: its ports need 61 inbound rules in one security group (15 x 1 for source ranges + 1 for"
-        " ICMP + 15 x 3 for health checks from subnets); 60 are allowed (AWS, 'Amazon VPC quotas', adjustable), and beyond"
-        " them the load balancer is not brought up to date."
+        " ICMP + 15 x 3 for health checks from subnets); 60 are allowed (AWS, 'Amazon VPC quotas', adjustable), and"
+        " beyond them the load balancer is not brought up to date."
         " Have the quota raised and say the new one in service.limits.security_group_rules, give fewer"
         " source_ranges, or use a security group of your own.",
     ),
