@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from ansible_collections.servicemesh.tcp.plugins.module_utils._findings import finding
 from ansible_collections.servicemesh.tcp.plugins.module_utils._fronts import fronts_after
 from ansible_collections.servicemesh.tcp.plugins.module_utils._limits import check_load_balancers
 from ansible_collections.servicemesh.tcp.plugins.module_utils._node_ports import check_node_ports_left
@@ -29,7 +30,17 @@ def check_capacity(
     findings = []
     for gateway in gateways:
         fronts = by_gateway.get((gateway["namespace"], gateway["name"]), [])
-        findings += check_load_balancers(gateway, fronts, view)
+        findings += check_load_balancers(gateway, fronts, view) + _check_max_ports(gateway, fronts)
     all_fronts = [front for fronts in by_gateway.values() for front in fronts]
     findings += check_node_ports_left(gateways, all_fronts, view, set_name)
     return findings + check_sizes(gateways, all_fronts, steps)
+
+
+def _check_max_ports(gateway: Mapping[str, Any], fronts: Iterable[Mapping[str, Any]]) -> list[dict[str, str]]:
+    """Name the front Services that have more ports than their gateway's definition says by now."""
+    bound = gateway["service"]["max_ports"]
+    return [
+        finding("MAX_PORTS_EXCEEDED", f"Service {front['namespace']}/{front['name']}", count=count, max_ports=bound)
+        for front in fronts
+        if bound is not None and (count := len(front["ports"])) > bound
+    ]

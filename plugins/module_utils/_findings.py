@@ -46,6 +46,11 @@ CATALOGUE: Mapping[str, Rule] = {
         "the API server refuses to {verb}: {message}",
         "Grant the right; docs/rbac.yaml holds all that this collection needs.",
     ),
+    "FRONT_SERVICE_TAKEN": Rule(
+        "error",
+        "the Service of that name in namespace {namespace!r} is a further front Service of gateway {other!r}.",
+        "Rename this gateway; names like that of another gateway with '-2' belong to that one's service.max_ports.",
+    ),
     "GATEWAY_DEFINED_ELSEWHERE": Rule(
         "error",
         "the gateway was defined by set {holder!r}; set {set!r} may not define it again.",
@@ -92,6 +97,12 @@ CATALOGUE: Mapping[str, Rule] = {
         "the {provider} forwards {span} to the nodes for the {count} ports of this Service; its firewall rule lets in"
         " those {count} only.",
         "Nothing to do; no other load balancer can use the ports between on the same address.",
+    ),
+    "MAX_PORTS_EXCEEDED": Rule(
+        "warning",
+        "it has {count} ports, and service.max_ports is {max_ports}.",
+        "Nothing was moved, because a port that changes its Service changes its address. Where that is wanted, withdraw"
+        " ports of it and publish them again.",
     ),
     "NAMESPACE_IN_USE": Rule(
         "error",

@@ -12,34 +12,16 @@ This module_util is **PRIVATE** and should only be used by this collection. Brea
 from __future__ import annotations
 
 import itertools
-import sys
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from ansible_collections.servicemesh.tcp.plugins.module_utils._names import LABEL_MAX, set_manager
+from ansible_collections.servicemesh.tcp.plugins.module_utils._names import front_name, set_manager
 from ansible_collections.servicemesh.tcp.plugins.module_utils._view import View
 from ansible_collections.servicemesh.tcp.plugins.module_utils._workload import HEALTH_PORT
 
 # The health port stands on every front Service, so that a load balancer can check it.
 OWN_PORTS = 1
-
-
-def front_name(gateway: str, number: int) -> str:
-    """Return the name of a gateway's front Service: C(edge), C(edge-2), C(edge-3) and so on."""
-    if number == 1:
-        return gateway
-    suffix = f"-{number}"
-    return gateway[: LABEL_MAX - len(suffix)].rstrip("-") + suffix
-
-
-def front_number(gateway: str, name: str) -> int:
-    """Return which of a gateway's front Services one is, by its name."""
-    if name == gateway:
-        return 1
-    digits = name.rpartition("-")[2]
-    # Whatever carries the gateway's label under a name of another form comes last.
-    return int(digits) if digits.isdecimal() else sys.maxsize
 
 
 def spread(
@@ -75,6 +57,43 @@ def spread(
     return result
 
 
+def place_ports(
+    ports: Iterable[Mapping[str, Any]], gateways: Sequence[Mapping[str, Any]], view: View | None, set_name: str
+) -> list[dict[str, Any]]:
+    """Return the entries of a port map with the front Service that each port goes to, as C(service)."""
+    numbers: dict[str, list[int]] = defaultdict(list)
+    for port in ports:
+        numbers[port["gateway"]].append(port["port"])
+    placed = {
+        gateway["name"]: _place(gateway, numbers[gateway["name"]], gateways, view, set_name)
+        for gateway in gateways
+        if gateway["name"] in numbers
+    }
+    return [{**port, "service": placed[port["gateway"]][port["port"]]} for port in ports]
+
+
+def _place(
+    gateway: Mapping[str, Any],
+    numbers: Iterable[int],
+    gateways: Iterable[Mapping[str, Any]],
+    view: View | None,
+    set_name: str,
+) -> dict[int, str]:
+    """Spread one gateway's ports with what the cluster shows of its front Services."""
+    namespace, name = gateway["namespace"], gateway["name"]
+    taken = {item["name"] for item in gateways if item["namespace"] == namespace} - {name}
+    here: dict[int, str] = {}
+    counts: dict[str, int] = {}
+    if view is not None:
+        fronts = view.front_services(gateway)
+        for front in fronts:
+            own = front["managers"].get(set_manager(set_name), [])
+            here.update(dict.fromkeys(own, front["name"]))
+            counts[front["name"]] = len(front["ports"])
+        taken |= {other for place, other in view.services if place == namespace} - {*counts, name}
+    return spread(name, numbers, here, counts, gateway["service"]["max_ports"], taken)
+
+
 def fronts_after(
     gateways: Iterable[Mapping[str, Any]], listeners: Iterable[Mapping[str, Any]], view: View, set_name: str
 ) -> dict[tuple[str, str], list[dict[str, Any]]]:
@@ -85,7 +104,7 @@ def fronts_after(
     """
     own: dict[tuple[str, str, str], list[Mapping[str, Any]]] = defaultdict(list)
     for item in listeners:
-        own[(item["namespace"], item["gateway"], item["gateway"])].append(item)
+        own[(item["namespace"], item["gateway"], item["service"])].append(item)
     result: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for gateway in gateways:
         place = (gateway["namespace"], gateway["name"])

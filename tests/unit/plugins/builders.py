@@ -8,6 +8,7 @@ from typing import Any
 
 from ansible_collections.servicemesh.tcp.plugins.module_utils._gateways import read_gateways
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import (
+    COLLECTION,
     DEFINED_BY_LABEL,
     gateway_labels,
     gateway_selector,
@@ -85,6 +86,14 @@ def service(name: str, namespace: str, ports: Any = (), **more: Any) -> dict[str
 def front(ports: Any = (), managers: dict[str, list[int]] | None = None, **more: Any) -> dict[str, Any]:
     """Return the projected front Service of gateway edge; managers are field managers with their ports."""
     return service("edge", "gateways", ports, **{"labels": gateway_labels("edge"), "managers": managers or {}, **more})
+
+
+def further_front(number: int, *records: tuple[str, int], set_name: str = "default", **more: Any) -> dict[str, Any]:
+    """Return a further front Service of edge with the ports of one set."""
+    ports = [service_port(15021, name="status-port"), *(own_port(*item, set_name=set_name) for item in records)]
+    managers = {COLLECTION: [15021], set_manager(set_name): [item[1] for item in records]}
+    labels = gateway_labels("edge")
+    return service(f"edge-{number}", "gateways", ports, **{"labels": labels, "managers": managers, **more})
 
 
 def owned_front(*records: tuple[str, int] | tuple[str, int, int], set_name: str = "default") -> dict[str, Any]:

@@ -17,6 +17,7 @@ from ansible_collections.servicemesh.tcp.tests.unit.plugins.builders import (
     EDGE_REFERENCE,
     deployment,
     front,
+    further_front,
     owned_front,
     record,
     service,
@@ -106,6 +107,12 @@ TEXTS = {
         'Namespace apps: the API server refuses to write: namespaces "apps" is forbidden.'
         " Grant the right; docs/rbac.yaml holds all that this collection needs.",
     ),
+    "FRONT_SERVICE_TAKEN": (
+        lambda: mapped(gateways=[{**EDGE, "name": "edge-2"}], cluster=state(further_front(2))),
+        "gateway 'edge-2': the Service of that name in namespace 'gateways' is a further front Service of gateway"
+        " 'edge'. Rename this gateway; names like that of another gateway with '-2' belong to that one's"
+        " service.max_ports.",
+    ),
     "GATEWAY_DEFINED_ELSEWHERE": (
         lambda: mapped(cluster=state(deployments=[deployment("other")])),
         "gateway 'edge': the gateway was defined by set 'other'; set 'default' may not define it again."
@@ -155,6 +162,12 @@ TEXTS = {
         "Service gateways/edge: the Google Cloud external passthrough load balancer forwards ports 15021 to 20008 to"
         " the nodes for the 10 ports of this Service; its firewall rule lets in those 10 only."
         " Nothing to do; no other load balancer can use the ports between on the same address.",
+    ),
+    "MAX_PORTS_EXCEEDED": (
+        lambda: planned(3, state(owned_front(*((f"r{port}", port) for port in range(20000, 20003)))), max_ports=2),
+        "Service gateways/edge: it has 3 ports, and service.max_ports is 2."
+        " Nothing was moved, because a port that changes its Service changes its address. Where that is wanted,"
+        " withdraw ports of it and publish them again.",
     ),
     "NAMESPACE_IN_USE": (
         lambda: refused({"state": "absent", "object": ROLE}, others_inside),
@@ -275,6 +288,7 @@ def test_a_code_keeps_its_severity():
     assert {code: rule.severity for code, rule in CATALOGUE.items() if rule.severity != "error"} == {
         "LB_LIMIT_NEAR": "warning",
         "LB_SPAN": "note",
+        "MAX_PORTS_EXCEEDED": "warning",
         "SECURITY_GROUP_RULES": "warning",
         "WITHDRAW_UNKNOWN": "warning",
     }

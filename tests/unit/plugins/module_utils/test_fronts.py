@@ -7,7 +7,8 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
-from ansible_collections.servicemesh.tcp.plugins.module_utils._fronts import front_name, front_number, spread
+from ansible_collections.servicemesh.tcp.plugins.module_utils._fronts import spread
+from ansible_collections.servicemesh.tcp.plugins.module_utils._names import front_name, front_number
 from hypothesis import given
 from hypothesis import strategies as st
 

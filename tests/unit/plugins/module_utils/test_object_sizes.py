@@ -9,7 +9,7 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils import _exposure
 from ansible_collections.servicemesh.tcp.plugins.module_utils._gateways import read_gateways
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import port_name
 from ansible_collections.servicemesh.tcp.plugins.module_utils._object_sizes import OBJECT_BYTES, check_sizes
-from ansible_collections.servicemesh.tcp.plugins.module_utils._plan import apply_step, remove_step
+from ansible_collections.servicemesh.tcp.plugins.module_utils._steps import apply_step, remove_step
 from ansible_collections.servicemesh.tcp.tests.unit.plugins.builders import EDGE
 
 GATEWAY, SET = "edge-of-the-city", "team-payments"
