@@ -110,6 +110,10 @@ def _try(
             if obj["kind"] == "Namespace":
                 _check_empty(api, obj["metadata"]["name"])
         return Change(step, "remove", before, None)
+    if before is None and step["existing"] and path in seen:
+        # A set's share of a front Service that an earlier step of the same plan makes: there is nothing to try it on.
+        made, seen[path] = seen[path], _with_ports(seen[path], obj)
+        return Change(step, "change", made, seen[path], tried=False)
     if before is None and step["existing"] and not lenient:
         name, namespace = obj["metadata"]["name"], obj["metadata"]["namespace"]
         raise Stopped(finding("GATEWAY_MISSING", f"gateway {name!r}", name=name, namespace=namespace))
@@ -127,6 +131,12 @@ def _try(
     if base is None:
         return Change(step, "create", None, after)
     return Change(step, "nothing" if _content(base) == _content(after) else "change", base, after)
+
+
+def _with_ports(service: Mapping[str, Any], share: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a Service with the ports of a share added to its own."""
+    ports = [*service["spec"]["ports"], *share.get("spec", {}).get("ports", [])]
+    return {**service, "spec": {**service["spec"], "ports": ports}}
 
 
 class Stopped(Exception):

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import SOURCE_ANNOTATION
+from ansible_collections.servicemesh.tcp.plugins.module_utils._providers import load_balancer_annotations
 
 # Raised when a key of the projection changes its meaning.
 VERSION = 2
@@ -51,6 +52,8 @@ def service(obj: Mapping[str, Any]) -> dict[str, Any]:
     return {
         **identity(obj),
         "type": spec.get("type", "ClusterIP"),
+        "class": spec.get("loadBalancerClass", ""),
+        "annotations": load_balancer_annotations(obj["metadata"].get("annotations") or {}),
         "selector": spec.get("selector") or {},
         "ports": [
             {
@@ -64,6 +67,7 @@ def service(obj: Mapping[str, Any]) -> dict[str, Any]:
             for port in spec.get("ports") or []
         ],
         "external_name": spec.get("externalName", "") if spec.get("type") == "ExternalName" else "",
+        "health_check_node_port": spec.get("healthCheckNodePort"),
         "cluster_ip": spec.get("clusterIP", ""),
         "external_ips": spec.get("externalIPs") or [],
         # AWS gives a host name, most others an IP address.
@@ -160,8 +164,9 @@ def namespace(obj: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def node(obj: Mapping[str, Any]) -> dict[str, Any]:
-    """Project a node: its addresses, external ones first."""
+    """Project a node: its addresses, external ones first, and the cloud that its providerID begins with."""
     addresses = obj.get("status", {}).get("addresses") or []
     external = [item["address"] for item in addresses if item["type"] == "ExternalIP"]
     internal = [item["address"] for item in addresses if item["type"] == "InternalIP"]
-    return {"name": obj["metadata"]["name"], "addresses": external or internal}
+    provider = obj.get("spec", {}).get("providerID", "").partition("://")[0]
+    return {"name": obj["metadata"]["name"], "addresses": external or internal, "provider": provider}

@@ -91,6 +91,7 @@ mesh:
     services:
       description:
         - All Services with type, selector, ports and addresses.
+        - C(annotations) are only those that a load balancer is set up or marked by, C(class) is the load balancer's.
         - C(managers) names the field managers that applied ports with server-side apply, and which.
       type: list
       elements: dict
@@ -102,6 +103,8 @@ mesh:
           labels: {"servicemesh.tcp/gateway": "edge"}
           created: "2026-11-21T08:00:00Z"
           type: LoadBalancer
+          class: ""
+          annotations: {"service.beta.kubernetes.io/aws-load-balancer-type": "nlb"}
           selector: {"servicemesh.tcp/gateway": "edge"}
           ports:
             - name: tcp-8081-1f2e3d4c
@@ -111,6 +114,7 @@ mesh:
               protocol: TCP
               app_protocol: ""
           external_name: ""
+          health_check_node_port: null
           cluster_ip: 10.96.0.17
           external_ips: []
           addresses: ["198.18.0.100"]
@@ -153,11 +157,12 @@ mesh:
       elements: dict
       returned: success
     nodes:
-      description: The nodes' addresses, read only where a gateway's front Service is of type C(NodePort).
+      description: >-
+        The nodes' addresses and clouds, read only where a gateway's front Service is of type C(NodePort).
       type: list
       elements: dict
       returned: success
-      sample: [{"name": "lab-control-plane", "addresses": ["198.18.0.2"]}]
+      sample: [{"name": "lab-control-plane", "addresses": ["198.18.0.2"], "provider": "kind"}]
 api_requests:
   description: How many requests the API server was sent, by HTTP method; discovery by the client is not in it.
   returned: always

@@ -6,7 +6,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from ansible_collections.servicemesh.tcp.plugins.module_utils._gateways import read_gateways
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import (
+    COLLECTION,
     DEFINED_BY_LABEL,
     gateway_labels,
     gateway_pod_labels,
@@ -22,6 +24,20 @@ EDGE = {"name": "edge", "namespace": "gateways", "service": {"type": "LoadBalanc
 EDGE_REFERENCE = {"name": "edge", "namespace": "gateways"}
 BACKEND = {"namespace": "apps", "service": "echo", "port": 9000}
 BACKEND_HOST = "echo.apps.svc.cluster.local"
+
+
+def gateway_with(**service_keys: Any) -> dict[str, Any]:
+    """Return gateway edge as it is read, its front Service defined by these keys."""
+    (found,), findings = read_gateways([{**EDGE, "service": service_keys}])
+    assert findings == []
+    return found
+
+
+def loaded(count: int, name: str = "edge", first: int = 20000, observed: Any = None) -> dict[str, Any]:
+    """Return a front Service of edge as it is after a run, with a number of ports, the health port among them."""
+    numbers = [15021, *range(first, first + count - 1)]
+    ports = [{"port": port, "name": f"tcp-{port}-00000000", "node_port": None} for port in numbers]
+    return {"gateway": "edge", "namespace": "gateways", "name": name, "ports": ports, "observed": observed}
 
 
 def record(name: str = "a", port: Any = 8081, **more: Any) -> dict[str, Any]:
@@ -56,9 +72,12 @@ def service(name: str, namespace: str, ports: Any = (), **more: Any) -> dict[str
         "labels": {},
         "created": "",
         "type": "ClusterIP",
+        "class": "",
+        "annotations": {},
         "selector": {},
         "ports": list(ports),
         "external_name": "",
+        "health_check_node_port": None,
         "cluster_ip": "10.96.0.1",
         "external_ips": [],
         "addresses": [],
@@ -70,6 +89,14 @@ def service(name: str, namespace: str, ports: Any = (), **more: Any) -> dict[str
 def front(ports: Any = (), managers: dict[str, list[int]] | None = None, **more: Any) -> dict[str, Any]:
     """Return the projected front Service of gateway edge; managers are field managers with their ports."""
     return service("edge", "gateways", ports, **{"labels": gateway_labels("edge"), "managers": managers or {}, **more})
+
+
+def further_front(number: int, *records: tuple[str, int], set_name: str = "default", **more: Any) -> dict[str, Any]:
+    """Return a further front Service of edge with the ports of one set."""
+    ports = [service_port(15021, name="status-port"), *(own_port(*item, set_name=set_name) for item in records)]
+    managers = {COLLECTION: [15021], set_manager(set_name): [item[1] for item in records]}
+    labels = gateway_labels("edge")
+    return service(f"edge-{number}", "gateways", ports, **{"labels": labels, "managers": managers, **more})
 
 
 def owned_front(*records: tuple[str, int] | tuple[str, int, int], set_name: str = "default") -> dict[str, Any]:

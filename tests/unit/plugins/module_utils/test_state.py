@@ -61,9 +61,16 @@ def test_a_port_s_key_without_protocol_is_tcp():
 
 def test_a_service():
     obj = {
-        "metadata": {**META, "labels": {"a": "b"}, "managedFields": [entry("a", 80)]},
+        "metadata": {
+            **META,
+            "labels": {"a": "b"},
+            "annotations": {"metallb.io/ip-allocated-from-pool": "first", "kubernetes.io/description": "x"},
+            "managedFields": [entry("a", 80)],
+        },
         "spec": {
             "type": "LoadBalancer",
+            "loadBalancerClass": "io.cilium/bgp-control-plane",
+            "healthCheckNodePort": 31000,
             "selector": {"x": "y"},
             "clusterIP": "10.96.0.1",
             "externalIPs": ["198.18.0.9"],
@@ -78,12 +85,15 @@ def test_a_service():
         **IDENTITY,
         "labels": {"a": "b"},
         "type": "LoadBalancer",
+        "class": "io.cilium/bgp-control-plane",
+        "annotations": {"metallb.io/ip-allocated-from-pool": "first"},
         "selector": {"x": "y"},
         "ports": [
             {**PORT, "name": "web", "port": 80, "target_port": "http", "node_port": 30080, "app_protocol": "http"},
             {**PORT, "name": "", "port": 53, "target_port": 53, "protocol": "UDP"},
         ],
         "external_name": "",
+        "health_check_node_port": 31000,
         "cluster_ip": "10.96.0.1",
         "external_ips": ["198.18.0.9"],
         "addresses": ["198.18.0.1", "lb.example"],
@@ -96,9 +106,12 @@ def test_a_service_with_nothing():
     assert found == {
         **IDENTITY,
         "type": "ClusterIP",
+        "class": "",
+        "annotations": {},
         "selector": {},
         "ports": [],
         "external_name": "",
+        "health_check_node_port": None,
         "cluster_ip": "",
         "external_ips": [],
         "addresses": [],
@@ -222,4 +235,9 @@ def test_a_namespace():
 )
 def test_a_node(addresses, found):
     obj = {"metadata": META, "status": {"addresses": [{"type": kind, "address": ip} for kind, ip in addresses]}}
-    assert _state.node(obj) == {"name": "edge", "addresses": found}
+    assert _state.node(obj) == {"name": "edge", "addresses": found, "provider": ""}
+
+
+def test_a_node_of_a_cloud():
+    obj = {"metadata": META, "spec": {"providerID": "aws:///eu-west-1a/i-1"}}
+    assert _state.node(obj) == {"name": "edge", "addresses": [], "provider": "aws"}
