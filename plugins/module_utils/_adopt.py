@@ -3,8 +3,8 @@
 """Adoption: take over ports that somebody published by hand, without cutting a session.
 
 Our own server and rule are written beside the hand-made ones, which are older and so keep the listener; then those are
-taken away. The listener that Envoy gets is the same one, byte for byte, so it does not drain (seen on the lab: a session
-lived through the removal of the hand-made Gateway, of its VirtualService, and a new name of the Service's port).
+taken away. Envoy is given an equal listener, so it does not drain (seen on the lab: a session lived through the removal
+of the hand-made Gateway, through that of its VirtualService, and through a new name of the Service's port).
 
 This module_util is **PRIVATE** and should only be used by this collection. Breaking changes can occur any time.
 """
@@ -26,9 +26,8 @@ def hand_made(
 ) -> dict[int, dict[str, Any]]:
     """Return the hand-made exposure of each port: C({gateway, server, rules, servers}).
 
-    C(selecting) are the Istio Gateways that select a gateway's pods, oldest first: the first server of a port is the one
-    that Istio keeps (istio pilot/pkg/model/gateway.go, mergeGateways). C(rules) are the VirtualService rules that name the port,
-    each as C((virtual service, rule)).
+    C(selecting) are the Istio Gateways that select a gateway's pods, oldest first: Istio keeps the first server of a port
+    (istio pilot/pkg/model/gateway.go, mergeGateways). C(rules) are the rules for the port, each with its VirtualService.
     """
     by_gateway: dict[Place, list[Mapping[str, Any]]] = defaultdict(list)
     for item in virtual_services:
@@ -117,7 +116,7 @@ def removals(adopted: Mapping[Place, Iterable[int]], gateways: Iterable[Mapping[
 def rule_removals(
     adopted: Mapping[Place, Iterable[int]], virtual_services: Iterable[Mapping[str, Any]]
 ) -> list[dict[str, Any]]:
-    """Return the steps that take adopted rules out of hand-made VirtualServices; C(adopted) are ports by VirtualService."""
+    """Return the steps that take adopted rules out of hand-made VirtualServices; C(adopted) are ports by object."""
     steps = []
     for item in virtual_services:
         ports = set(adopted.get((item["namespace"], item["name"]), ()))
