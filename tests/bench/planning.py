@@ -9,8 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "playbooks" / "collections"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "playbooks" / "collections"))
 
 from ansible_collections.servicemesh.tcp.plugins.module_utils._findings import errors
 from ansible_collections.servicemesh.tcp.plugins.module_utils._plan import exposure_plan
