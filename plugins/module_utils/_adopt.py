@@ -26,8 +26,8 @@ def hand_made(
 ) -> dict[int, dict[str, Any]]:
     """Return the hand-made exposure of each port: C({gateway, server, rules, servers}).
 
-    C(selecting) are the Istio Gateways that select a gateway's pods, oldest first: Istio keeps the first server of a port
-    (istio pilot/pkg/model/gateway.go, mergeGateways). C(rules) are the rules for the port, each with its VirtualService.
+    C(selecting) are the Istio Gateways that select a gateway's pods, oldest first: Istio keeps the first server of a
+    port (istio pilot/pkg/model/gateway.go, mergeGateways). C(rules) are those for the port, with their VirtualService.
     """
     by_gateway: dict[Place, list[Mapping[str, Any]]] = defaultdict(list)
     for item in virtual_services:

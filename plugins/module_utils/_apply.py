@@ -8,13 +8,13 @@ This module_util is **PRIVATE** and should only be used by this collection. Brea
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.servicemesh.tcp.plugins.module_utils._client import ApiError
 from ansible_collections.servicemesh.tcp.plugins.module_utils._failure import finding_of
-from ansible_collections.servicemesh.tcp.plugins.module_utils._findings import finding
+from ansible_collections.servicemesh.tcp.plugins.module_utils._findings import Stopped, finding, render
 from ansible_collections.servicemesh.tcp.plugins.module_utils._kinds import collection_path, describe, object_path
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import is_ours
 
@@ -37,6 +37,11 @@ class Change:
     tried: bool = True
 
     @property
+    def kind(self) -> str:
+        """The object's kind."""
+        return self.step["object"]["kind"]
+
+    @property
     def name(self) -> str:
         """How people name the object."""
         return describe(self.step["object"])
@@ -49,6 +54,12 @@ class Refused(Exception):
         super().__init__("refused")
         self.findings = findings
         self.answers = answers
+
+    def text(self) -> str:
+        """Return all of it as people read it."""
+        parts = [render(self.findings)] if self.findings else []
+        parts += [f"The API server refuses {answer}" for answer in self.answers]
+        return "\n".join([*parts, "Nothing was written."])
 
 
 def plan(api: Api, steps: Iterable[Mapping[str, Any]], lenient: bool) -> list[Change]:
@@ -118,11 +129,13 @@ def _try(
         name, namespace = obj["metadata"]["name"], obj["metadata"]["namespace"]
         raise Stopped(finding("GATEWAY_MISSING", f"gateway {name!r}", name=name, namespace=namespace))
     if before is None and obj["metadata"].get("namespace") in coming:
+        seen[path] = obj
         return Change(step, "create", None, obj, tried=False)
     try:
         after = _apply(api, step, dry_run=True)
     except ApiError as error:
         if lenient and error.status == 404:
+            seen[path] = obj
             return Change(step, "create", None, obj, tried=False)
         raise
     # A later step on the same object starts from where the earlier one leaves it.
@@ -137,14 +150,6 @@ def _with_ports(service: Mapping[str, Any], share: Mapping[str, Any]) -> dict[st
     """Return a Service with the ports of a share added to its own."""
     ports = [*service["spec"]["ports"], *share.get("spec", {}).get("ports", [])]
     return {**service, "spec": {**service["spec"], "ports": ports}}
-
-
-class Stopped(Exception):
-    """A step that our own check does not let through, with its finding."""
-
-    def __init__(self, found: dict[str, str]) -> None:
-        super().__init__(found["message"])
-        self.finding = found
 
 
 def _check_empty(api: Api, namespace: str) -> None:
@@ -200,12 +205,18 @@ def _refusal(error: ApiError, step: Mapping[str, Any]) -> dict[str, str] | None:
     return finding_of(error, name)
 
 
-def write(api: Api, changes: Iterable[Change]) -> list[Change]:
-    """Write what differs, in order; an error ends it, and what was written stays for the next run to finish."""
+def write(
+    api: Api, changes: Iterable[Change], before_write: Callable[[Change], None] = lambda _change: None
+) -> list[Change]:
+    """Write what differs, in order; an error ends it, and what was written stays for the next run to finish.
+
+    C(before_write) is called with each change just before it is written.
+    """
     written = []
     for change in changes:
         if change.action == "nothing":
             continue
+        before_write(change)
         if change.action == "remove":
             path = object_path(change.step["object"])
             try:
@@ -224,3 +235,16 @@ def readable(obj: Mapping[str, Any] | None) -> dict[str, Any]:
     if obj is None:
         return {}
     return copy.deepcopy(_content(obj))
+
+
+def diff(changes: Iterable[Change]) -> list[dict[str, Any]]:
+    """Return changes as Ansible shows them with --diff."""
+    return [
+        {
+            "before_header": change.name,
+            "after_header": change.name,
+            "before": readable(change.before),
+            "after": readable(change.after),
+        }
+        for change in changes
+    ]

@@ -104,6 +104,16 @@ CATALOGUE: Mapping[str, Rule] = {
         "Nothing was moved, because a port that changes its Service changes its address. Where that is wanted, withdraw"
         " ports of it and publish them again.",
     ),
+    "LEASE_HELD": Rule(
+        "error",
+        "another run ({holder}) writes to the gateway, and has done so for {seconds} s without a pause.",
+        "Wait for it to end; a run that died is passed over by itself. tcp_lease_timeout says how long to wait.",
+    ),
+    "LEASE_LOST": Rule(
+        "error",
+        "this run was held up for {seconds} s, so that another one may write to the gateway by now; it stops here.",
+        "Run it again: it goes on from what is there.",
+    ),
     "NAMESPACE_IN_USE": Rule(
         "error",
         "the namespace was made by this collection, but others use it by now: {holders}.",
@@ -205,6 +215,14 @@ CATALOGUE: Mapping[str, Rule] = {
         "Nothing to do; check the spelling if it should have been there.",
     ),
 }
+
+
+class Stopped(Exception):
+    """What our own check does not let through, with its finding."""
+
+    def __init__(self, found: dict[str, str]) -> None:
+        super().__init__(found["message"])
+        self.finding = found
 
 
 def finding(code: str, subject: str, **values: Any) -> dict[str, str]:

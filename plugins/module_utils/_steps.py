@@ -17,6 +17,19 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._view import View
 from ansible_collections.servicemesh.tcp.plugins.module_utils._workload import front_service
 
 Step = dict[str, Any]
+# What a step means where it does not say; tcp_apply's options have the same defaults, and a test holds them to it.
+DEFAULTS: Mapping[str, Any] = {
+    "state": "present",
+    "manager": COLLECTION,
+    "force": False,
+    "existing": False,
+    "wait": False,
+}
+
+
+def complete(step: Mapping[str, Any]) -> Step:
+    """Return a step with every key."""
+    return {**DEFAULTS, **step}
 
 
 def apply_step(obj: Mapping[str, Any], manager: str = COLLECTION, wait: bool = False) -> Step:

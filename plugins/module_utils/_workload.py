@@ -252,5 +252,6 @@ GATEWAY_KINDS = (
     "RoleBinding",
     "Role",
     "ServiceAccount",
+    "Lease",
 )
 OPTIONAL_KINDS = ("HorizontalPodAutoscaler", "PodDisruptionBudget")
