@@ -134,7 +134,7 @@ def _try(
     try:
         after = _apply(api, step, dry_run=True)
     except ApiError as error:
-        if lenient and error.status == 404:
+        if error.status == 404 and (lenient or _binds_to(obj, seen)):
             seen[path] = obj
             return Change(step, "create", None, obj, tried=False)
         raise
@@ -144,6 +144,17 @@ def _try(
     if base is None:
         return Change(step, "create", None, after)
     return Change(step, "nothing" if _content(base) == _content(after) else "change", base, after)
+
+
+def _binds_to(obj: Mapping[str, Any], seen: Mapping[str, Any]) -> bool:
+    """Tell whether an object is the binding of a Role that the same plan makes.
+
+    The API server looks the Role up to see whether its rights may be granted, and a dry run has not made it.
+    """
+    if obj["kind"] != "RoleBinding":
+        return False
+    role = {"kind": "Role", "metadata": {"name": obj["roleRef"]["name"], "namespace": obj["metadata"]["namespace"]}}
+    return object_path(role) in seen
 
 
 def _with_ports(service: Mapping[str, Any], share: Mapping[str, Any]) -> dict[str, Any]:
