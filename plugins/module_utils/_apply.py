@@ -134,7 +134,7 @@ def _try(
     try:
         after = _apply(api, step, dry_run=True)
     except ApiError as error:
-        if error.status == 404 and (lenient or _binds_to(obj, seen)):
+        if error.status == 404 and (lenient or _role_is_coming(obj, seen)):
             seen[path] = obj
             return Change(step, "create", None, obj, tried=False)
         raise
@@ -146,15 +146,17 @@ def _try(
     return Change(step, "nothing" if _content(base) == _content(after) else "change", base, after)
 
 
-def _binds_to(obj: Mapping[str, Any], seen: Mapping[str, Any]) -> bool:
-    """Tell whether an object is the binding of a Role that the same plan makes.
+def _role_is_coming(obj: Mapping[str, Any], seen: Mapping[str, Any]) -> bool:
+    """Tell whether an object binds a Role that an earlier step of the same plan makes.
 
-    The API server looks the Role up to see whether its rights may be granted, and a dry run has not made it.
+    Who may not bind every role is asked for the Role's rules, and the API server answers 404 while it is not there yet
+    (kubernetes, pkg/registry/rbac/rolebinding/policybased).
     """
-    if obj["kind"] != "RoleBinding":
+    role = obj.get("roleRef", {})
+    if role.get("kind") != "Role":
         return False
-    role = {"kind": "Role", "metadata": {"name": obj["roleRef"]["name"], "namespace": obj["metadata"]["namespace"]}}
-    return object_path(role) in seen
+    named = {"kind": "Role", "metadata": {"name": role["name"], "namespace": obj["metadata"]["namespace"]}}
+    return object_path(named) in seen
 
 
 def _with_ports(service: Mapping[str, Any], share: Mapping[str, Any]) -> dict[str, Any]:

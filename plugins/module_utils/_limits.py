@@ -100,10 +100,14 @@ def _grows(front: Front) -> bool:
 
 
 def _check_number(
-    front: Front, provider: str, limit: Limit, count: int, counted: str, cure: str, grows: bool
+    front: Front, provider: str, limit: Limit, count: int, counted: str, cure: str, grows: bool, most: int | None
 ) -> Findings:
-    """Compare one number with its limit; a run that adds nothing may go on where others went too far."""
-    if count * 100 < limit.number * NEAR_PERCENT:
+    """Compare one number with its limit; a run that adds nothing may go on where others went too far.
+
+    C(most) is what service.max_ports lets the number come to: within the limit, nothing will ever be refused.
+    """
+    safe = most is not None and max(most, count) <= limit.number
+    if safe or count * 100 < limit.number * NEAR_PERCENT:
         return []
     code = "LB_LIMIT" if count > limit.number and grows else "LB_LIMIT_NEAR"
     values = {
@@ -147,7 +151,8 @@ def _check_listeners(
     count = len(front["ports"])
     if provider != "azure":
         cure = f"Set service.max_ports to {limit.number} or less, so that ports beyond it go to further front Services"
-        return _check_number(front, provider, limit, count, "with its health port", cure, _grows(front))
+        most = wanted["max_ports"]
+        return _check_number(front, provider, limit, count, "with its health port", cure, _grows(front), most)
     if front is not fronts[0]:
         return []
     ours = {(item["namespace"], item["name"]) for item in fronts}
@@ -159,7 +164,7 @@ def _check_listeners(
     here = sum(len(item["ports"]) for item in fronts)
     counted = f"{here} of this gateway, {others} of other Services"
     cure = "Take service.type ClusterIP or NodePort"
-    return _check_number(front, provider, limit, here + others, counted, cure, any(map(_grows, fronts)))
+    return _check_number(front, provider, limit, here + others, counted, cure, any(map(_grows, fronts)), None)
 
 
 def _check_targets(wanted: Mapping[str, Any], front: Front, provider: str, view: View) -> Findings:
@@ -175,7 +180,8 @@ def _check_targets(wanted: Mapping[str, Any], front: Front, provider: str, view:
         if limit:
             cure = f"Set service.max_ports to {max(limit.number // there, 2)} or less"
             counted = f"{ports} ports on {there} nodes"
-            findings += _check_number(front, provider, limit, ports * there, counted, cure, _grows(front))
+            most = wanted["max_ports"] * there if wanted["max_ports"] else None
+            findings += _check_number(front, provider, limit, ports * there, counted, cure, _grows(front), most)
     return findings
 
 

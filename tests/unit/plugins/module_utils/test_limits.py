@@ -190,3 +190,20 @@ def test_a_run_that_adds_nothing_may_go_on_beyond_a_limit():
     assert codes(made, {**over, "observed": front(ports)}) == ["LB_LIMIT_NEAR"]
     assert codes(made, {**over, "observed": front(ports[1:])}) == ["LB_LIMIT"]
     assert codes(made, {**over, "observed": front([*ports, service_port(1)])}) == ["LB_LIMIT_NEAR"]
+
+
+@pytest.mark.parametrize(
+    ("max_ports", "count", "found"),
+    [
+        (50, 50, []),
+        # Beyond what the bound lets a run come to, it is no comfort any more.
+        (50, 51, ["LB_LIMIT"]),
+        (51, 50, ["LB_LIMIT_NEAR"]),
+    ],
+)
+def test_a_bound_within_the_limit_needs_no_warning(max_ports, count, found):
+    made = gateway_with(provider="aws-nlb", max_ports=max_ports, limits={"security_group_rules": 10000})
+    assert codes(made, loaded(count)) == found
+    made = gateway_with(provider="aws-nlb", max_ports=max_ports // 2, limits={"nodes": 60, "listeners": 10000})
+    targets = [code for code in codes(made, loaded(25)) if code != "SECURITY_GROUP_RULES"]
+    assert targets == []
