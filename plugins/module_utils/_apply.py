@@ -8,17 +8,19 @@ This module_util is **PRIVATE** and should only be used by this collection. Brea
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.servicemesh.tcp.plugins.module_utils._client import ApiError
+from ansible_collections.servicemesh.tcp.plugins.module_utils._drift import may_set_back
 from ansible_collections.servicemesh.tcp.plugins.module_utils._failure import finding_of
 from ansible_collections.servicemesh.tcp.plugins.module_utils._findings import Stopped, finding, render
 from ansible_collections.servicemesh.tcp.plugins.module_utils._kinds import collection_path, describe, object_path
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import is_ours
 
 if TYPE_CHECKING:
+    from ansible_collections.servicemesh.tcp.plugins.module_utils._announce import Announcement
     from ansible_collections.servicemesh.tcp.plugins.module_utils._client import Api
 
 APPLY = "application/apply-patch+yaml"
@@ -48,18 +50,26 @@ class Change:
 
 
 class Refused(Exception):
-    """The API server, or the owner of an object, does not let a plan through; nothing was written."""
+    """The API server, the owner of an object or our own check does not let a plan through; nothing was written."""
 
-    def __init__(self, findings: list[dict[str, str]], answers: list[str]) -> None:
+    def __init__(
+        self, findings: list[dict[str, str]], answers: Sequence[str] = (), told: Announcement | None = None
+    ) -> None:
         super().__init__("refused")
         self.findings = findings
         self.answers = answers
+        self.told = told
 
     def text(self) -> str:
         """Return all of it as people read it."""
         parts = [render(self.findings)] if self.findings else []
         parts += [f"The API server refuses {answer}" for answer in self.answers]
         return "\n".join([*parts, "Nothing was written."])
+
+    def result(self) -> dict[str, Any]:
+        """Return what a module fails with."""
+        shown = {"plan": self.told.lines, "impacts": self.told.impacts} if self.told else {}
+        return {"msg": self.text(), "findings": self.findings, **shown}
 
 
 def plan(api: Api, steps: Iterable[Mapping[str, Any]], lenient: bool) -> list[Change]:
@@ -137,7 +147,11 @@ def _try(
         if error.status == 404 and (lenient or _role_is_coming(obj, seen)):
             seen[path] = obj
             return Change(step, "create", None, obj, tried=False)
-        raise
+        if error.status != 409 or before is None or not may_set_back(before, obj, step["manager"]):
+            raise
+        # What was changed by hand in our share is set back; what somebody else applies is theirs.
+        step = {**step, "force": True}
+        after = _apply(api, step, dry_run=True)
     # A later step on the same object starts from where the earlier one leaves it.
     base = seen.get(path, before)
     seen[path] = after

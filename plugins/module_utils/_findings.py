@@ -162,6 +162,11 @@ CATALOGUE: Mapping[str, Rule] = {
         "it would have {count} ports and about {size} bytes; the API server stores {limit} in one object ({source}).",
         "{cure}. Another limit of the cluster goes into service.limits.object_bytes.",
     ),
+    "PORTS_KEPT": Rule(
+        "note",
+        "on gateway {gateway} these ports stay published, though this run does not declare them: {ports}.",
+        "That is what tcp_prune=false is for; with tcp_prune=true they are withdrawn.",
+    ),
     "PORT_OUT_OF_RANGE": Rule(
         "error",
         "{key} {port} is out of range; allowed is {allowed}.",
@@ -193,6 +198,16 @@ CATALOGUE: Mapping[str, Rule] = {
         " them the load balancer is not brought up to date.",
         "Have the quota raised and say the new one in service.limits.security_group_rules, give fewer source_ranges, or"
         " use a security group of your own.",
+    ),
+    "SESSIONS_UNSEEN": Rule(
+        "warning",
+        "this run cuts whatever is open on {ports}, and what is open could not be seen: {why}.",
+        "Mend that, or name the ports in tcp_allow_drain. With tcp_session_policy=refuse this is an error.",
+    ),
+    "SESSIONS_WOULD_END": Rule(
+        "warning",
+        "this run ends open sessions: {sessions}.",
+        "Let them finish, or name the ports in tcp_allow_drain. With tcp_session_policy=refuse this is an error.",
     ),
     "SET_SHRINKS": Rule(
         "error",

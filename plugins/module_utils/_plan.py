@@ -28,6 +28,7 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._names import (
     set_object_name,
     short_hash,
 )
+from ansible_collections.servicemesh.tcp.plugins.module_utils._plan_text import port_ranges
 from ansible_collections.servicemesh.tcp.plugins.module_utils._steps import (
     Step,
     apply_step,
@@ -143,11 +144,13 @@ def exposure_plan(
     findings = _check_shrinking(wanted, observed, withdrawn, set_name, allow_withdraw, source, view) if prune else []
     if not prune:
         wanted_ports = {(item["namespace"], item["gateway"], item["port"]) for item in wanted}
-        wanted += [
+        kept = [
             item
             for item in withdrawn
             if item["host"] and (item["namespace"], item["gateway"], item["port"]) not in wanted_ports
         ]
+        wanted += kept
+        findings += _say_kept(kept, set_name)
     gateways = port_map.get("gateways", [])
     steps = _set_steps(wanted, observed, view, set_name, source, gateways)
     findings += check_capacity(gateways, wanted, steps, view, set_name)
@@ -222,6 +225,20 @@ def _check_shrinking(
     ]
 
 
+def _say_kept(kept: Sequence[Mapping[str, Any]], set_name: str) -> list[dict[str, str]]:
+    """Say which ports stay although the run does not declare them."""
+    places = sorted({(item["namespace"], item["gateway"]) for item in kept})
+    return [
+        finding(
+            "PORTS_KEPT",
+            f"set {set_name!r}",
+            gateway=f"{place[0]}/{place[1]}",
+            ports=port_ranges(item["port"] for item in kept if (item["namespace"], item["gateway"]) == place),
+        )
+        for place in places
+    ]
+
+
 def _by_place(listeners: Iterable[Mapping[str, Any]]) -> dict[Place, list[Mapping[str, Any]]]:
     """Group listeners by gateway, each group sorted by port."""
     places: dict[Place, list[Mapping[str, Any]]] = defaultdict(list)
@@ -240,7 +257,8 @@ def _set_steps(
 ) -> list[Step]:
     """Order the writes of a set: ports open on the front Services first, and close on them last.
 
-    A port of a front Service that goes before its listener would make a cloud's load balancer cut sessions at once.
+    A port of a front Service that goes before its listener would make a cloud's load balancer cut sessions at once,
+    and so might a NetworkPolicy. Both stay until the sessions of the listener have drained.
     """
     before, after = _by_place(observed), _by_place(wanted)
     opening: list[Step] = []
@@ -256,20 +274,22 @@ def _set_steps(
         defined = definitions.get(place, {"namespace": namespace, "name": gateway})
         opened, closed = share_steps(defined, listeners, leaving, view, set_name)
         opening += opened
-        closing += closed
         if listeners:
+            reachable = [*listeners, *leaving]
             routing += [
-                apply_step(_exposure.network_policy(gateway, namespace, set_name, listeners), manager),
+                apply_step(_exposure.network_policy(gateway, namespace, set_name, reachable), manager),
                 apply_step(_exposure.istio_gateway(gateway, namespace, set_name, listeners, source), manager),
                 apply_step(_exposure.virtual_service(gateway, namespace, set_name, listeners), manager),
             ]
         else:
-            name = set_object_name(gateway, set_name)
+            routing.append(remove_step(bare_object("Gateway", set_object_name(gateway, set_name), namespace)))
+        closing += closed
+        if not listeners:
             # The VirtualService last: what is left of a removal that was stopped is found by it.
-            routing += [
-                remove_step(bare_object(kind, name, namespace))
-                for kind in ("Gateway", "NetworkPolicy", "VirtualService")
-            ]
+            name = set_object_name(gateway, set_name)
+            closing += [remove_step(bare_object(kind, name, namespace)) for kind in ("NetworkPolicy", "VirtualService")]
+        elif leaving:
+            closing.append(apply_step(_exposure.network_policy(gateway, namespace, set_name, listeners), manager))
     return opening + routing + closing
 
 

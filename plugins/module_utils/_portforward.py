@@ -1,6 +1,6 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Ask the Envoys of a gateway for their clusters, through the API server's port forwarding.
+"""Ask the Envoys of a gateway for their clusters and sessions, through the API server's port forwarding.
 
 This module_util is **PRIVATE** and should only be used by this collection. Breaking changes can occur any time.
 """
@@ -10,9 +10,9 @@ from __future__ import annotations
 import http.client
 import io
 import threading
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, TypeVar
 
 from ansible_collections.servicemesh.tcp.plugins.module_utils._client import Api, ApiError
 from ansible_collections.servicemesh.tcp.plugins.module_utils._envoy import (
@@ -20,6 +20,14 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._envoy import (
     Gateway,
     Snapshot,
     parse_clusters,
+)
+from ansible_collections.servicemesh.tcp.plugins.module_utils._sessions import (
+    INFO_PATH,
+    STATS_PATH,
+    Sessions,
+    gather,
+    parse_drains,
+    parse_listeners,
 )
 
 try:
@@ -30,7 +38,7 @@ except ImportError:  # Api says so when the module runs
 
 # Envoy's admin API listens on the pod's loopback only, which is where a forwarded port ends.
 ADMIN_PORT = 15000
-CLUSTERS_REQUEST = b"GET /clusters?format=json HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+CLUSTERS_PATH = "/clusters?format=json"
 # The first byte of a frame is its channel: the port's data or its errors.
 DATA, ERRORS = 0, 1
 # Seconds without a byte until an answer is given up.
@@ -38,9 +46,12 @@ READ_TIMEOUT = 15.0
 # Gateway pods asked at the same time.
 READERS = 8
 
+Answer = TypeVar("Answer")
+Pod = Mapping[str, Any]
+
 
 class Unreadable(Exception):
-    """A pod's Envoy did not tell its clusters; C(retry) is false where asking again cannot help."""
+    """A pod's Envoy did not tell what it was asked; C(retry) is false where asking again cannot help."""
 
     def __init__(self, message: str, retry: bool = True) -> None:
         super().__init__(message)
@@ -48,7 +59,7 @@ class Unreadable(Exception):
 
 
 class EnvoyReader:
-    """Reads the clusters of all pods of a gateway; safe to call from several threads."""
+    """Asks all pods of a gateway; safe to call from several threads."""
 
     def __init__(self, api: Api) -> None:
         """Use this connection to the API server; the requests made are counted in it."""
@@ -59,41 +70,58 @@ class EnvoyReader:
     def snapshot(self, gateway: Gateway, wanted: Collection[str], pods: Sequence[str] | None = None) -> Snapshot:
         """Read the wanted clusters of these pods, or of all that are ready; what goes wrong is in the snapshot."""
         try:
-            names = self._ready_pods(gateway) if pods is None else pods
+            names = sorted(map(_name, self._ready_pods(gateway))) if pods is None else pods
         except ApiError as error:
-            text = f"the pods of gateway {gateway.name} could not be listed: {error}"
-            if error.status == 403:
-                text = f"no right to list pods in namespace {gateway.namespace}"
-            return Snapshot(problems=(text,), retry=error.status not in (401, 403))
+            return Snapshot(problems=(_no_list(gateway, error),), retry=error.status not in (401, 403))
         if not names:
             text = f"gateway {gateway.name} has no ready pod in namespace {gateway.namespace}"
             return Snapshot(problems=(text,))
-        read: dict[str, Clusters] = {}
-        problems: dict[str, bool] = {}
-        with ThreadPoolExecutor(min(len(names), READERS)) as pool:
-            answers = {name: pool.submit(self._clusters, gateway.namespace, name, wanted) for name in names}
-        for name, answer in answers.items():
-            try:
-                read[name] = answer.result()
-            except Unreadable as error:
-                problems[str(error)] = error.retry
-        return Snapshot(read, tuple(problems), all(problems.values()))
 
-    def _ready_pods(self, gateway: Gateway) -> list[str]:
-        """Name the gateway's pods that get traffic."""
+        def read(pod: str) -> Clusters:
+            return self._ask_pod(
+                gateway.namespace, pod, [CLUSTERS_PATH], lambda bodies: parse_clusters(*bodies, wanted)
+            )
+
+        answers, problems = _of_all(names, read)
+        return Snapshot(answers, tuple(problems), all(problems.values()))
+
+    def sessions(self, gateway: Gateway) -> Sessions:
+        """Read the open sessions of a gateway's listeners and its drain times: one connection per ready pod.
+
+        A gateway without a ready pod has no session.
+        """
+        try:
+            pods = {_name(pod): pod for pod in self._ready_pods(gateway)}
+        except ApiError as error:
+            return Sessions(problems=(_no_list(gateway, error),))
+
+        def read(name: str) -> tuple[dict[int, int], float | None, float | None]:
+            def parse(bodies: Sequence[bytes]) -> tuple[dict[int, int], float | None, float | None]:
+                stats, info = (body.decode(errors="replace") for body in bodies)
+                return parse_listeners(stats), *parse_drains(info, pods[name])
+
+            return self._ask_pod(gateway.namespace, name, [STATS_PATH, INFO_PATH], parse)
+
+        answers, problems = _of_all(sorted(pods), read)
+        return gather(answers.values(), problems)
+
+    def _ready_pods(self, gateway: Gateway) -> list[Pod]:
+        """Return the gateway's pods that get traffic."""
         selector = ",".join(f"{key}={value}" for key, value in sorted(gateway.selector.items()))
         with self._lock:
             answer = self._api.get(f"/api/v1/namespaces/{gateway.namespace}/pods", labelSelector=selector)
-        return sorted(pod["metadata"]["name"] for pod in answer["items"] if _is_ready(pod))
+        return [pod for pod in answer["items"] if _is_ready(pod)]
 
-    def _clusters(self, namespace: str, pod: str, wanted: Collection[str]) -> Clusters:
-        """Read one pod's clusters; raise Unreadable with the reason otherwise."""
+    def _ask_pod(
+        self, namespace: str, pod: str, paths: Sequence[str], parse: Callable[[Sequence[bytes]], Answer]
+    ) -> Answer:
+        """Ask one pod's Envoy over one connection; raise Unreadable with the reason where that fails."""
         try:
             websocket = self._open(f"/api/v1/namespaces/{namespace}/pods/{pod}/portforward?ports={ADMIN_PORT}")
         except (WebSocketException, OSError) as error:
             raise _refusal(error, namespace, pod) from error
         try:
-            return parse_clusters(_ask(websocket), wanted)
+            return parse(_ask(websocket, paths))
         except (WebSocketException, OSError, ValueError, http.client.HTTPException) as error:
             raise Unreadable(f"the Envoy of pod {namespace}/{pod} gave no usable answer: {error}") from error
         finally:
@@ -129,6 +157,9 @@ class _Channel(io.RawIOBase):
         """Return a file of this channel, as C(HTTPResponse) asks of a socket."""
         return io.BufferedReader(self)
 
+    def close(self) -> None:
+        """Stay open: an answer that was read closes its file, and the next one comes over the same channel."""
+
     def readable(self) -> bool:
         """Say that this file can be read."""
         return True
@@ -148,17 +179,47 @@ class _Channel(io.RawIOBase):
         return size
 
 
-def _ask(websocket: Any) -> bytes:
-    """Send the request over a forwarded port's websocket and return the body of the answer."""
+def _ask(websocket: Any, paths: Sequence[str]) -> list[bytes]:
+    """Send requests one after the other over a forwarded port's websocket and return the bodies of the answers."""
     websocket.settimeout(READ_TIMEOUT)
-    websocket.send(bytes([DATA]) + CLUSTERS_REQUEST, opcode=ABNF.OPCODE_BINARY)
-    # Read to the end of the answer, not of the connection: the kubelet takes a second to close it.
-    response = http.client.HTTPResponse(_Channel(websocket))
-    response.begin()
-    body = response.read()
-    if response.status != 200:
-        raise http.client.HTTPException(f"HTTP {response.status} {response.reason}")
-    return body
+    channel = _Channel(websocket)
+    bodies = []
+    for path in paths:
+        request = f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n"
+        websocket.send(bytes([DATA]) + request.encode(), opcode=ABNF.OPCODE_BINARY)
+        # Read to the end of the answer, not of the connection: the kubelet takes a second to close it.
+        response = http.client.HTTPResponse(channel)
+        response.begin()
+        bodies.append(response.read())
+        if response.status != 200:
+            raise http.client.HTTPException(f"HTTP {response.status} {response.reason}")
+    return bodies
+
+
+def _of_all(names: Sequence[str], read: Callable[[str], Answer]) -> tuple[dict[str, Answer], dict[str, bool]]:
+    """Ask all pods at once; return the answers by pod, and what went wrong with whether asking again can help."""
+    answers: dict[str, Answer] = {}
+    problems: dict[str, bool] = {}
+    with ThreadPoolExecutor(max(1, min(len(names), READERS))) as pool:
+        waiting = {name: pool.submit(read, name) for name in names}
+    for name, answer in waiting.items():
+        try:
+            answers[name] = answer.result()
+        except Unreadable as error:
+            problems[str(error)] = error.retry
+    return answers, problems
+
+
+def _name(pod: Pod) -> str:
+    """Return a pod's name."""
+    return pod["metadata"]["name"]
+
+
+def _no_list(gateway: Gateway, error: ApiError) -> str:
+    """Say why a gateway's pods could not be listed."""
+    if error.status == 403:
+        return f"no right to list pods in namespace {gateway.namespace}"
+    return f"the pods of gateway {gateway.name} could not be listed: {error}"
 
 
 def _refusal(error: Exception, namespace: str, pod: str) -> Unreadable:

@@ -9,10 +9,17 @@ This module_util is **PRIVATE** and should only be used by this collection. Brea
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ansible_collections.servicemesh.tcp.plugins.module_utils import _apply
+from ansible_collections.servicemesh.tcp.plugins.module_utils._announce import (
+    Announcement,
+    DrainWait,
+    Look,
+    announce,
+    look_of,
+)
 from ansible_collections.servicemesh.tcp.plugins.module_utils._findings import errors
 from ansible_collections.servicemesh.tcp.plugins.module_utils._lease import Leases
 from ansible_collections.servicemesh.tcp.plugins.module_utils._publication import publication
@@ -24,11 +31,12 @@ if TYPE_CHECKING:
 
 
 class Attempt(NamedTuple):
-    """One reading of the cluster, the plan that it led to, and what the API server says to it."""
+    """One reading of the cluster, the plan that it led to, what the API server says to it, and what it does."""
 
     state: Mapping[str, Any]
     plan: Mapping[str, Any]
     changes: Sequence[_apply.Change]
+    told: Announcement | None = None
 
     @property
     def differs(self) -> bool:
@@ -44,38 +52,42 @@ def attempt(api: Api, wanted: Mapping[str, Any], lenient: bool, last: Attempt | 
     state = read(api)
     plan = publication(wanted, state)
     if errors(plan["findings"]):
-        raise _apply.Refused(plan["findings"], [])
+        raise _apply.Refused(plan["findings"])
     if last is not None and last.plan["steps"] == plan["steps"]:
         return Attempt(state, plan, last.changes)
     return Attempt(state, plan, _apply.plan(api, [complete(step) for step in plan["steps"]], lenient))
 
 
-def publish(
-    api: Api,
-    wanted: Mapping[str, Any],
-    announce: Callable[[Attempt], None],
-    before_write: Callable[[_apply.Change, Callable[[], None]], None] = lambda _change, _tick: None,
-    **clock: Any,
-) -> Attempt:
-    """Make the cluster as wanted; C(announce) is told just before the first write, and may stop it by raising.
+def tell(found: Attempt, wanted: Mapping[str, Any], look: Look) -> Attempt:
+    """Say what an attempt does to live sessions; raise Refused where it may not."""
+    told = announce(found.changes, look, wanted["session_policy"], wanted["allow_drain"])
+    if errors(told.findings):
+        raise _apply.Refused([*found.plan["findings"], *told.findings], told=told)
+    return found._replace(told=told)
 
-    C(before_write) is called with each change and with what keeps the Leases while it waits.
-    """
+
+def foresee(api: Api, wanted: Mapping[str, Any]) -> Attempt:
+    """Say what a run would do (check mode): nothing is written, no Lease is taken."""
+    return tell(attempt(api, wanted, lenient=True), wanted, look_of(api))
+
+
+def publish(api: Api, wanted: Mapping[str, Any], **clock: Any) -> Attempt:
+    """Make the cluster as wanted; C(clock) and C(sleep) are for tests."""
+    look = look_of(api)
     found = attempt(api, wanted, lenient=False)
     if not found.differs:
-        announce(found)
-        return found
+        return tell(found, wanted, look)
     # A Lease needs its namespace, and nobody else can be writing to a gateway in one that is not there.
     namespaces = [item for item in found.changes if item.action == "create" and item.kind == "Namespace"]
     _apply.write(api, namespaces)
     with Leases(api, found.plan["places"], wanted["lease_duration"], **clock) as leases:
         leases.take(wanted["lease_timeout"])
-        under_lease = attempt(api, wanted, lenient=False, last=None if namespaces else found)
-        announce(under_lease)
+        mine = tell(attempt(api, wanted, lenient=False, last=None if namespaces else found), wanted, look)
+        drained = DrainWait(look, wanted["wait_timeout"], tick=leases.check, **clock)
 
         def guard(change: _apply.Change) -> None:
-            before_write(change, leases.check)
+            drained(change)
             leases.check()
 
-        _apply.write(api, under_lease.changes, guard)
-    return under_lease._replace(changes=[*namespaces, *under_lease.changes])
+        _apply.write(api, mine.changes, guard)
+    return mine._replace(changes=[*namespaces, *mine.changes])

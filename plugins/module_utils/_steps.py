@@ -24,6 +24,7 @@ DEFAULTS: Mapping[str, Any] = {
     "force": False,
     "existing": False,
     "wait": False,
+    "drain": [],
 }
 
 
@@ -37,9 +38,13 @@ def apply_step(obj: Mapping[str, Any], manager: str = COLLECTION, wait: bool = F
     return {"state": "present", "object": obj, "manager": manager, "force": True, "wait": wait}
 
 
-def share_step(obj: Mapping[str, Any], manager: str) -> Step:
-    """Apply a share of an object that must be there already, without taking anything from its other owners."""
-    return {"state": "present", "object": obj, "manager": manager, "force": False, "existing": True}
+def share_step(obj: Mapping[str, Any], manager: str, drain: Iterable[int] = ()) -> Step:
+    """Apply a share of an object that must be there already, without taking anything from its other owners.
+
+    C(drain) are the listeners (target ports) whose sessions are waited for before it is written.
+    """
+    step = {"state": "present", "object": obj, "manager": manager, "force": False, "existing": True}
+    return {**step, "drain": sorted(drain)} if drain else step
 
 
 def remove_step(obj: Mapping[str, Any], wait: bool = False) -> Step:
@@ -70,7 +75,8 @@ def share_steps(
             share = sorted([*wanted[front], *stays], key=lambda item: item["port"])
             opening.append(share_step(service_share(front, namespace, share, uid), manager))
         if stays:
-            closing.append(share_step(service_share(front, namespace, wanted[front], uid), manager))
+            drain = [item["target_port"] for item in stays]
+            closing.append(share_step(service_share(front, namespace, wanted[front], uid), manager, drain))
     return opening, closing
 
 

@@ -20,6 +20,7 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._names import (
     gateway_selector,
     is_ours,
 )
+from ansible_collections.servicemesh.tcp.plugins.module_utils._sessions import STATS_ANNOTATION, STATS_SUFFIX
 
 HEALTH_PORT = 15021
 METRICS_PORTS = (15020, 15090)
@@ -91,7 +92,11 @@ def _deployment(gateway: Mapping[str, Any], labels: Mapping[str, str], revision:
     spec: dict[str, Any] = {
         "selector": {"matchLabels": selector},
         "template": {
-            "metadata": {"labels": pod_labels, "annotations": {"inject.istio.io/templates": "gateway"}},
+            "metadata": {
+                "labels": pod_labels,
+                # Without the second one Envoy does not count the sessions of its listeners.
+                "annotations": {"inject.istio.io/templates": "gateway", STATS_ANNOTATION: STATS_SUFFIX},
+            },
             "spec": {
                 "serviceAccountName": gateway["name"],
                 "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},

@@ -18,6 +18,9 @@ description:
     written.
   - Only what differs is written. What the server itself adds or defaults is no difference.
   - An object without the label C(app.kubernetes.io/managed-by=servicemesh.tcp) is neither changed nor removed.
+  - What somebody changed by hand in an object of this collection is set back, and RV(plan) says so.
+  - Where a change ends sessions on a gateway's ports, the gateway's Envoys are asked how many are open, through the API
+    server's port forwarding. Without the right to do that RV(plan) says that they could not be seen.
 options:
   steps:
     description: The steps, in the order in which they are carried out.
@@ -54,10 +57,33 @@ options:
             type C(LoadBalancer) has an address, or until a removed object is gone.
         type: bool
         default: false
+      drain:
+        description:
+          - Listeners (target ports) of the gateway that the object belongs to. Before the step is written, the sessions
+            that are open on them are waited for, until they have ended or the gateway's drain time is over. Nothing is
+            waited for where no session is open, or where that cannot be seen.
+        type: list
+        elements: int
+        default: []
   wait_timeout:
-    description: Seconds to wait for all steps together. With V(0) nothing is waited for.
+    description: >-
+      Seconds to wait for all steps together, and as long again for sessions to end. With V(0) nothing is waited for.
     type: int
     default: 300
+  session_policy:
+    description: What becomes of a run that would end open sessions.
+    type: str
+    default: warn
+    choices:
+      warn: It goes on. RV(findings) holds C(SESSIONS_WOULD_END), or C(SESSIONS_UNSEEN) if that could not be seen.
+      refuse: It fails with these findings, and nothing is written.
+  allow_drain:
+    description: >-
+      Ports, and ranges of ports such as V(20000-20099), whose sessions may be ended whatever O(session_policy) says.
+      V(all) stands for all ports.
+    type: list
+    elements: str
+    default: []
 extends_documentation_fragment:
   - kubernetes.core.k8s_auth_options
 attributes:
@@ -105,6 +131,76 @@ changes:
   type: list
   elements: str
   sample: ["create Gateway gateways/edge-default-2f6f0c1d", "change Service gateways/edge"]
+plan:
+  description:
+    - The plan for people. A line for each object that differs, for each group of ports that something happens to, and
+      for each field that somebody changed by hand and that is set back. It does not grow with the number of ports.
+  returned: when the API server takes the steps
+  type: list
+  elements: str
+  sample:
+    - change VirtualService gateways/edge-default-2f6f0c1d
+    - >-
+      gateway gateways/edge: port 8081 drains (its destination changes); 3 open sessions, they end 45 s after the change
+    - "drift: Deployment gateways/edge spec.replicas was set to 3 by kubectl; set back to 1"
+impacts:
+  description: What becomes of each port of the gateways that the steps are about.
+  returned: when the API server takes the steps
+  type: list
+  elements: dict
+  contains:
+    gateway:
+      description: The gateway.
+      type: str
+      returned: always
+      sample: edge
+    namespace:
+      description: The gateway's namespace.
+      type: str
+      returned: always
+      sample: gateways
+    port:
+      description: The port.
+      type: int
+      returned: always
+      sample: 8081
+    port_name:
+      description: The name of the port on the front Service, which carries the set and the record.
+      type: str
+      returned: always
+      sample: tcp-8081-1f2e3d4c
+    listener:
+      description: The port on which the gateway's pods listen for it.
+      type: int
+      returned: always
+      sample: 8081
+    impact:
+      description: >-
+        What happens to the sessions of the port. V(none), V(opens) (it is new), V(drains) (they are cut when the
+        listener has drained), V(closes) (the port goes), or V(restarts) (pods of the gateway are replaced or go).
+      type: str
+      returned: always
+      sample: drains
+    why:
+      description: What does that.
+      type: str
+      returned: always
+      sample: its destination changes
+    sessions:
+      description: How many sessions are open now. Null if none would be cut, or if they could not be seen.
+      type: int
+      returned: always
+      sample: 3
+    unseen:
+      description: Why they could not be seen, or not on all pods.
+      type: str
+      returned: always
+      sample: ""
+    ends:
+      description: After how many seconds they are cut, by the drain time that the gateway runs with. Null if unknown.
+      type: float
+      returned: always
+      sample: 45.0
 services:
   description: The Services among the steps as they are afterwards, in the form of M(servicemesh.tcp.mesh_state).
   returned: success
@@ -116,8 +212,8 @@ planned:
   type: bool
   sample: false
 findings:
-  description: What the API server or an object's owner refused.
-  returned: failure
+  description: What the API server or an object's owner refused, and open sessions that would end.
+  returned: always
   type: list
   elements: dict
   sample: []
@@ -130,8 +226,10 @@ api_requests:
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.servicemesh.tcp.plugins.module_utils import _apply
+from ansible_collections.servicemesh.tcp.plugins.module_utils._announce import DrainWait, announce, look_of
 from ansible_collections.servicemesh.tcp.plugins.module_utils._client import Api, ApiError, auth_argument_spec
 from ansible_collections.servicemesh.tcp.plugins.module_utils._failure import explain
+from ansible_collections.servicemesh.tcp.plugins.module_utils._findings import errors
 from ansible_collections.servicemesh.tcp.plugins.module_utils._settle import services_of, wait_for
 from ansible_collections.servicemesh.tcp.plugins.module_utils._steps import DEFAULTS
 
@@ -142,6 +240,7 @@ STEP_SPEC = {
     "force": {"type": "bool", "default": DEFAULTS["force"]},
     "existing": {"type": "bool", "default": DEFAULTS["existing"]},
     "wait": {"type": "bool", "default": DEFAULTS["wait"]},
+    "drain": {"type": "list", "elements": "int", "default": DEFAULTS["drain"]},
 }
 
 
@@ -152,28 +251,36 @@ def main() -> None:
             **auth_argument_spec(),
             "steps": {"type": "list", "elements": "dict", "required": True, "options": STEP_SPEC},
             "wait_timeout": {"type": "int", "default": 300},
+            "session_policy": {"type": "str", "choices": ["warn", "refuse"], "default": "warn"},
+            "allow_drain": {"type": "list", "elements": "str", "default": []},
         },
         supports_check_mode=True,
     )
-    steps = module.params["steps"]
+    steps, seconds = module.params["steps"], module.params["wait_timeout"]
     try:
         api = Api(module)
+        look = look_of(api)
         changes = _apply.plan(api, steps, lenient=module.check_mode)
+        told = announce(changes, look, module.params["session_policy"], module.params["allow_drain"])
+        if errors(told.findings):
+            raise _apply.Refused(told.findings, told=told)
         if not module.check_mode:
-            _apply.write(api, changes)
-            lacking = wait_for(api, steps, module.params["wait_timeout"])
+            _apply.write(api, changes, DrainWait(look, seconds))
+            lacking = wait_for(api, steps, seconds)
             if lacking:
-                seconds = module.params["wait_timeout"]
                 module.fail_json(msg=f"Not ready after {seconds} s: " + " | ".join(lacking), findings=[])
         services = services_of(api, steps)
     except _apply.Refused as refused:
-        module.fail_json(msg=refused.text(), findings=refused.findings)
+        module.fail_json(**refused.result())
     except ApiError as error:
         module.fail_json(**explain(error))
     different = [change for change in changes if change.action != "nothing"]
     module.exit_json(
         changed=bool(different),
         changes=[f"{change.action} {change.name}" for change in different],
+        plan=told.lines,
+        impacts=told.impacts,
+        findings=told.findings,
         services=services,
         planned=module.check_mode,
         diff=_apply.diff(different) if module._diff else [],

@@ -85,6 +85,20 @@ options:
     description: Seconds to wait until what was written is in force. With V(0) nothing is waited for.
     type: int
     default: 300
+  session_policy:
+    description: What becomes of a run that would end open sessions.
+    type: str
+    default: warn
+    choices:
+      warn: It goes on. RV(findings) holds C(SESSIONS_WOULD_END), or C(SESSIONS_UNSEEN) if that could not be seen.
+      refuse: It fails with these findings, and nothing is written.
+  allow_drain:
+    description: >-
+      Ports, and ranges of ports such as V(20000-20099), whose sessions may be ended whatever O(session_policy) says.
+      V(all) stands for all ports.
+    type: list
+    elements: str
+    default: []
   lease_timeout:
     description: Seconds to wait for another run that writes to the same gateway (C(LEASE_HELD)).
     type: int
@@ -158,6 +172,76 @@ changes:
   type: list
   elements: str
   sample: ["create Gateway gateways/edge-default-2f6f0c1d", "change Service gateways/edge"]
+plan:
+  description:
+    - The plan for people. A line for each object that differs, for each group of ports that something happens to, and
+      for each field that somebody changed by hand and that is set back. It does not grow with the number of ports.
+  returned: when the API server takes the steps
+  type: list
+  elements: str
+  sample:
+    - change VirtualService gateways/edge-default-2f6f0c1d
+    - >-
+      gateway gateways/edge: port 8081 drains (its destination changes); 3 open sessions, they end 45 s after the change
+    - "drift: Deployment gateways/edge spec.replicas was set to 3 by kubectl; set back to 1"
+impacts:
+  description: What becomes of each port of the gateways that the steps are about.
+  returned: when the API server takes the steps
+  type: list
+  elements: dict
+  contains:
+    gateway:
+      description: The gateway.
+      type: str
+      returned: always
+      sample: edge
+    namespace:
+      description: The gateway's namespace.
+      type: str
+      returned: always
+      sample: gateways
+    port:
+      description: The port.
+      type: int
+      returned: always
+      sample: 8081
+    port_name:
+      description: The name of the port on the front Service, which carries the set and the record.
+      type: str
+      returned: always
+      sample: tcp-8081-1f2e3d4c
+    listener:
+      description: The port on which the gateway's pods listen for it.
+      type: int
+      returned: always
+      sample: 8081
+    impact:
+      description: >-
+        What happens to the sessions of the port. V(none), V(opens) (it is new), V(drains) (they are cut when the
+        listener has drained), V(closes) (the port goes), or V(restarts) (pods of the gateway are replaced or go).
+      type: str
+      returned: always
+      sample: drains
+    why:
+      description: What does that.
+      type: str
+      returned: always
+      sample: its destination changes
+    sessions:
+      description: How many sessions are open now. Null if none would be cut, or if they could not be seen.
+      type: int
+      returned: always
+      sample: 3
+    unseen:
+      description: Why they could not be seen, or not on all pods.
+      type: str
+      returned: always
+      sample: ""
+    ends:
+      description: After how many seconds they are cut, by the drain time that the gateway runs with. Null if unknown.
+      type: float
+      returned: always
+      sample: 45.0
 services:
   description: The gateways' front Services as they are afterwards, in the form of M(servicemesh.tcp.mesh_state).
   returned: success
@@ -204,6 +288,8 @@ ARGUMENTS: dict[str, Any] = {
     "cluster_domain": {"type": "str", "default": "cluster.local"},
     "planned_services": {"type": "list", "elements": "dict", "default": []},
     "wait_timeout": {"type": "int", "default": 300},
+    "session_policy": {"type": "str", "choices": ["warn", "refuse"], "default": "warn"},
+    "allow_drain": {"type": "list", "elements": "str", "default": []},
     "lease_timeout": {"type": "int", "default": 60},
     "lease_duration": {"type": "int", "default": 30},
 }
@@ -212,10 +298,7 @@ ARGUMENTS: dict[str, Any] = {
 def carry_out(module: AnsibleModule, api: Api) -> tuple[_publish.Attempt, list[dict[str, Any]]]:
     """Publish, wait, and return what was done with the front Services as they are then."""
     wanted = module.params
-    if module.check_mode:
-        done = _publish.attempt(api, wanted, lenient=True)
-    else:
-        done = _publish.publish(api, wanted, lambda _found: None)
+    done = _publish.foresee(api, wanted) if module.check_mode else _publish.publish(api, wanted)
     steps = [change.step for change in done.changes]
     fronts = [item for item in done.state["services"] if GATEWAY_LABEL in item["labels"]]
     if not module.check_mode:
@@ -238,7 +321,7 @@ def main() -> None:
         api = Api(module)
         done, fronts = carry_out(module, api)
     except _apply.Refused as refused:
-        module.fail_json(msg=refused.text(), findings=refused.findings)
+        module.fail_json(**refused.result())
     except Stopped as stop:
         module.fail_json(msg=render([stop.finding]), findings=[stop.finding])
     except ApiError as error:
@@ -247,7 +330,9 @@ def main() -> None:
     module.exit_json(
         changed=bool(different),
         ports=done.plan["ports"],
-        findings=done.plan["findings"],
+        findings=[*done.plan["findings"], *done.told.findings],
+        plan=done.told.lines,
+        impacts=done.told.impacts,
         withdrawn=done.plan["withdrawn"],
         changes=[f"{change.action} {change.name}" for change in different],
         services=fronts,

@@ -6,23 +6,28 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.servicemesh.tcp.plugins.module_utils import _apply
+from ansible_collections.servicemesh.tcp.plugins.module_utils._announce import announce
 from ansible_collections.servicemesh.tcp.plugins.module_utils._client import ApiError
 from ansible_collections.servicemesh.tcp.plugins.module_utils._failure import explain
 from ansible_collections.servicemesh.tcp.plugins.module_utils._findings import CATALOGUE, errors, finding, render
+from ansible_collections.servicemesh.tcp.plugins.module_utils._names import gateway_labels
 from ansible_collections.servicemesh.tcp.plugins.module_utils._plan import exposure_plan, gateway_plan, withdrawal_plan
 from ansible_collections.servicemesh.tcp.plugins.module_utils._portmap import port_map
-from ansible_collections.servicemesh.tcp.plugins.module_utils._workload import new_object
+from ansible_collections.servicemesh.tcp.plugins.module_utils._sessions import Sessions
+from ansible_collections.servicemesh.tcp.plugins.module_utils._workload import bare_object, new_object
 from ansible_collections.servicemesh.tcp.tests.unit.plugins.builders import (
     EDGE,
     EDGE_REFERENCE,
     deployment,
     front,
     further_front,
+    istio_gateway,
     owned_front,
     record,
     service,
     service_port,
     state,
+    virtual_service,
 )
 from ansible_collections.servicemesh.tcp.tests.unit.plugins.fake_api import FakeApi
 from ansible_collections.servicemesh.tcp.tests.unit.plugins.whole_runs import as_options
@@ -79,6 +84,17 @@ def others_inside(api):
     """Let somebody else's pod live in a namespace of ours."""
     api.add(ROLE)
     api.add(new_object("Pod", "intruder", "apps", {}))
+
+
+KEPT = state(owned_front(("a", 8081)), gateways=[istio_gateway(("a", 8081))], virtual_services=[virtual_service(8081)])
+
+
+def told(seen):
+    """Provoke what is said of sessions on a port that a run closes."""
+    service = new_object("Service", "edge", "gateways", gateway_labels("edge"), spec={"ports": [{"port": 8081}]})
+    step = {"object": bare_object("Service", "edge", "gateways"), "manager": "servicemesh.tcp"}
+    change = _apply.Change(step, "remove", service, None)
+    return announce([change], lambda _namespace, _gateway: seen).findings
 
 
 TEXTS = {
@@ -220,6 +236,10 @@ TEXTS = {
         "Service gateways/edge: it would have 101 ports and about 17345 bytes; the API server stores 15000 in one"
         " object (service.limits.object_bytes). Set service.max_ports, so that the ports are spread over several front"
         " Services. Another limit of the cluster goes into service.limits.object_bytes.",
+    "PORTS_KEPT": (
+        lambda: exposure_plan({"ports": [], "findings": []}, KEPT, prune=False)["findings"],
+        "set 'default': on gateway gateways/edge these ports stay published, though this run does not declare them:"
+        " 8081. That is what tcp_prune=false is for; with tcp_prune=true they are withdrawn.",
     ),
     "PORT_OUT_OF_RANGE": (
         lambda: mapped(record(port=70000)),
@@ -251,6 +271,17 @@ TEXTS = {
         " beyond them the load balancer is not brought up to date."
         " Have the quota raised and say the new one in service.limits.security_group_rules, give fewer"
         " source_ranges, or use a security group of your own.",
+    "SESSIONS_UNSEEN": (
+        lambda: told(Sessions(problems=("no right to list pods in namespace gateways",))),
+        "gateway 'edge': this run cuts whatever is open on port 8081, and what is open could not be seen: no right to"
+        " list pods in namespace gateways."
+        " Mend that, or name the ports in tcp_allow_drain. With tcp_session_policy=refuse this is an error.",
+    ),
+    "SESSIONS_WOULD_END": (
+        lambda: told(Sessions({8081: 3}, (), 45.0, 5.0)),
+        "gateway 'edge': this run ends open sessions: port 8081 closes (it is withdrawn); 3 open sessions, they end"
+        " 45 s after the change."
+        " Let them finish, or name the ports in tcp_allow_drain. With tcp_session_policy=refuse this is an error.",
     ),
     "SET_SHRINKS": (
         lambda: exposure_plan({"ports": [], "findings": []}, state(owned_front(("a", 8081))))["findings"],
@@ -290,6 +321,11 @@ def test_a_code_keeps_its_severity():
         "LB_SPAN": "note",
         "MAX_PORTS_EXCEEDED": "warning",
         "SECURITY_GROUP_RULES": "warning",
+    milder = {code: rule.severity for code, rule in CATALOGUE.items() if rule.severity != "error"}
+    assert milder == {
+        "PORTS_KEPT": "note",
+        "SESSIONS_UNSEEN": "warning",
+        "SESSIONS_WOULD_END": "warning",
         "WITHDRAW_UNKNOWN": "warning",
     }
     warning = finding("WITHDRAW_UNKNOWN", "set 'a'", name="b")

@@ -23,8 +23,11 @@ from ansible_collections.servicemesh.tcp.tests.unit.plugins.builders import (
 
 NAME = set_object_name("edge", "default")
 SHARE = "present Service gateways/edge"
+POLICY = f"present NetworkPolicy gateways/{NAME}"
 ROUTES = [f"present {kind} gateways/{NAME}" for kind in ("NetworkPolicy", "Gateway", "VirtualService")]
-REMOVALS = [f"absent {kind} gateways/{NAME}" for kind in ("Gateway", "NetworkPolicy", "VirtualService")]
+# What ends the listeners, and what goes when their sessions have drained.
+LISTENERS, *RESTS = [f"absent {kind} gateways/{NAME}" for kind in ("Gateway", "NetworkPolicy", "VirtualService")]
+REMOVALS = [LISTENERS, *RESTS]
 
 
 def shares(plan) -> list[dict[int, int]]:
@@ -71,14 +74,14 @@ ABC = (("a", 8081), ("b", 8082), ("c", 8083))
         (
             published(*ABC),
             ABC[:2],
-            [SHARE, *ROUTES, SHARE],
+            [SHARE, *ROUTES, SHARE, POLICY],
             [{8081: 8081, 8082: 8082, 8083: 8083}, {8081: 8081, 8082: 8082}],
         ),
         # So does one whose record moves, with the target port that it has.
         (
             published(("ssh", 22, 10022), *ABC),
             [*ABC, ("ssh", 23)],
-            [SHARE, *ROUTES, SHARE],
+            [SHARE, *ROUTES, SHARE, POLICY],
             [
                 {22: 10022, 23: 10023, 8081: 8081, 8082: 8082, 8083: 8083},
                 {23: 10023, 8081: 8081, 8082: 8082, 8083: 8083},
@@ -128,9 +131,34 @@ def test_steps_carry_the_set_s_manager_and_force_only_what_is_wholly_ours():
         assert not shared or step["object"]["metadata"]["uid"] == "uid-gateways-edge"
 
 
-def test_a_run_without_pruning_keeps_what_it_does_not_name():
+def test_what_leaves_stays_reachable_until_its_sessions_have_drained():
+    """The listener goes first; the Service's port and the policy for it go when nobody is connected any more."""
+    plan = exposed(published(("ssh", 22, 10022), *ABC), *ABC)
+    *earlier, share, policy = plan["steps"]
+    assert share["drain"] == [10022]
+    assert not any("drain" in step for step in [*earlier, policy])
+
+    def targets(step):
+        return [port["port"] for port in step["object"]["spec"]["ingress"][0]["ports"]]
+
+    (open_policy,) = [step for step in earlier if step["object"]["kind"] == "NetworkPolicy"]
+    assert targets(open_policy) == [8081, 8082, 8083, 10022]
+    assert targets(policy) == [8081, 8082, 8083]
+    assert servers({"steps": earlier}) == [8081, 8082, 8083]
+
+
+def test_a_withdrawal_waits_for_all_that_it_closes():
+    (share,) = [step for step in withdrawal_plan(published(*ABC))["steps"] if step["object"]["kind"] == "Service"]
+    assert share["drain"] == [8081, 8082, 8083]
+
+
+def test_a_run_without_pruning_keeps_what_it_does_not_name_and_says_so():
     plan = exposed(published(*ABC), ("d", 8084), prune=False)
-    assert (plan["findings"], plan["withdrawn"]) == ([], [])
+    assert messages(plan["findings"]) == [
+        "PORTS_KEPT set 'default': on gateway gateways/edge these ports stay published, though this run does not"
+        " declare them: 8081-8083."
+    ]
+    assert plan["withdrawn"] == []
     assert step_lines(plan) == [SHARE, *ROUTES]
     assert servers(plan) == [8081, 8082, 8083, 8084]
 
@@ -188,7 +216,6 @@ def test_a_run_without_pruning_lets_a_new_record_take_over_a_port():
         (published(*ABC), [], {"allow_withdraw": ["all"]}, None),
         (published(*ABC), [], {"allow_withdraw": ["a", "b", "c"]}, None),
         (published(*ABC), ABC[:1], {"allow_withdraw": ["b", "c"], "source": "other.yml"}, None),
-        (published(*ABC), [], {"prune": False}, None),
     ],
 )
 def test_a_set_that_shrinks_too_much_stops_the_run(cluster, wanted, arguments, said):
@@ -200,6 +227,12 @@ def test_a_set_that_shrinks_too_much_stops_the_run(cluster, wanted, arguments, s
         assert plan["findings"] == []
 
 
+def test_an_empty_set_without_pruning_stays_as_it_is():
+    plan = exposed(published(*ABC), prune=False)
+    assert [item["code"] for item in plan["findings"]] == ["PORTS_KEPT"]
+    assert servers(plan) == [8081, 8082, 8083]
+
+
 def test_what_a_run_withdraws_is_told():
     plan = exposed(published(*ABC), ("a", 9081), ("b", 8082))
     assert plan["withdrawn"] == [{"namespace": "gateways", "gateway": "edge", "port": 8083}]
@@ -208,17 +241,17 @@ def test_what_a_run_withdraws_is_told():
 @pytest.mark.parametrize(
     ("cluster", "names", "steps", "left"),
     [
-        (published(*ABC), [], [*REMOVALS, SHARE], [{}]),
+        (published(*ABC), [], [LISTENERS, SHARE, *RESTS], [{}]),
         (
             published(*ABC),
             ["b"],
-            [SHARE, *ROUTES, SHARE],
+            [SHARE, *ROUTES, SHARE, POLICY],
             [{8081: 8081, 8082: 8082, 8083: 8083}, {8081: 8081, 8083: 8083}],
         ),
-        (published(*ABC), ["a", "b", "c"], [*REMOVALS, SHARE], [{}]),
+        (published(*ABC), ["a", "b", "c"], [LISTENERS, SHARE, *RESTS], [{}]),
         (state(front()), [], [], []),
         # Half of it is left by a removal that was stopped, or by hand.
-        (state(owned_front(("a", 8081))), [], [*REMOVALS, SHARE], [{}]),
+        (state(owned_front(("a", 8081))), [], [LISTENERS, SHARE, *RESTS], [{}]),
         (state(front(), gateways=[istio_gateway(("a", 8081))]), [], REMOVALS, []),
         (state(front(), virtual_services=[virtual_service(8081)]), [], REMOVALS, []),
         (state(virtual_services=[virtual_service(8081)]), [], REMOVALS, []),

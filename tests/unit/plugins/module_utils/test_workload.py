@@ -53,12 +53,17 @@ def test_replicas_autoscaler_and_budget(more, replicas, autoscaler, budget):
 
 def test_the_injector_sees_the_pod():
     template = made()["Deployment"]["spec"]["template"]
-    assert template["metadata"]["annotations"] == {"inject.istio.io/templates": "gateway"}
+    assert template["metadata"]["annotations"]["inject.istio.io/templates"] == "gateway"
     assert template["metadata"]["labels"]["sidecar.istio.io/inject"] == "true"
     assert "istio.io/rev" not in template["metadata"]["labels"]
     (container,) = template["spec"]["containers"]
     assert (container["name"], container["image"]) == ("istio-proxy", "auto")
     assert container["imagePullPolicy"] == "IfNotPresent"
+
+
+def test_envoy_counts_the_sessions_of_its_listeners():
+    annotations = made()["Deployment"]["spec"]["template"]["metadata"]["annotations"]
+    assert annotations["sidecar.istio.io/statsInclusionSuffixes"] == "downstream_cx_active"
 
 
 def test_a_revision_is_on_the_pods_but_not_in_the_selector():
