@@ -62,8 +62,8 @@ lint: venv  ## the linters alone
 	@$(STAGES) lint
 
 .PHONY: bench
-bench: lab  ## measure the budgets, as ratios
-	@$(BIN)/python tests/bench/bench.py
+bench: lab  ## measure the budgets as ratios, into docs/benchmarks.md (PARTS="planning publish capacity")
+	@$(BIN)/python tests/bench/bench.py $(PARTS) --write
 
 .PHONY: docs
 docs: venv  ## list the modules, filters and roles; "ansible-doc -t role servicemesh.tcp.expose" prints one manual

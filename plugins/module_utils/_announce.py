@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ansible_collections.servicemesh.tcp.plugins.module_utils._drift import drift
+from ansible_collections.servicemesh.tcp.plugins.module_utils._envoy import Gateway
 from ansible_collections.servicemesh.tcp.plugins.module_utils._findings import finding
 from ansible_collections.servicemesh.tcp.plugins.module_utils._impact import CUTTING, impacts
-from ansible_collections.servicemesh.tcp.plugins.module_utils._names import GATEWAY_LABEL
+from ansible_collections.servicemesh.tcp.plugins.module_utils._names import GATEWAY_LABEL, gateway_selector
 from ansible_collections.servicemesh.tcp.plugins.module_utils._plan_text import (
     cut_text,
     groups,
@@ -22,6 +23,9 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._plan_text import 
     ports_text,
 )
 from ansible_collections.servicemesh.tcp.plugins.module_utils._sessions import Sessions
+
+if TYPE_CHECKING:
+    from ansible_collections.servicemesh.tcp.plugins.module_utils._client import Api
 
 MAX_PORT = 65535
 
@@ -109,6 +113,18 @@ def _findings(found: Iterable[Mapping[str, Any]], policy: str, allowed: set[int]
     if policy == "refuse":
         findings = [{**item, "severity": "error"} for item in findings]
     return findings
+
+
+def look_of(api: Api) -> Look:
+    """Return what asks the Envoys of a gateway through an API server."""
+
+    def look(namespace: str, gateway: str) -> Sessions:
+        # Here and not above: it loads the websocket client, which a run that cuts no session need not.
+        from ansible_collections.servicemesh.tcp.plugins.module_utils._portforward import EnvoyReader
+
+        return EnvoyReader(api).sessions(Gateway(gateway, namespace, gateway_selector(gateway, namespace)))
+
+    return look
 
 
 class DrainWait:

@@ -8,18 +8,19 @@ This module_util is **PRIVATE** and should only be used by this collection. Brea
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.servicemesh.tcp.plugins.module_utils._client import ApiError
 from ansible_collections.servicemesh.tcp.plugins.module_utils._drift import may_set_back
 from ansible_collections.servicemesh.tcp.plugins.module_utils._failure import finding_of
-from ansible_collections.servicemesh.tcp.plugins.module_utils._findings import finding
+from ansible_collections.servicemesh.tcp.plugins.module_utils._findings import Stopped, finding, render
 from ansible_collections.servicemesh.tcp.plugins.module_utils._kinds import collection_path, describe, object_path
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import is_ours
 
 if TYPE_CHECKING:
+    from ansible_collections.servicemesh.tcp.plugins.module_utils._announce import Announcement
     from ansible_collections.servicemesh.tcp.plugins.module_utils._client import Api
 
 APPLY = "application/apply-patch+yaml"
@@ -38,18 +39,38 @@ class Change:
     tried: bool = True
 
     @property
+    def kind(self) -> str:
+        """The object's kind."""
+        return self.step["object"]["kind"]
+
+    @property
     def name(self) -> str:
         """How people name the object."""
         return describe(self.step["object"])
 
 
 class Refused(Exception):
-    """The API server, or the owner of an object, does not let a plan through; nothing was written."""
+    """The API server, the owner of an object or our own check does not let a plan through; nothing was written."""
 
-    def __init__(self, findings: list[dict[str, str]], answers: list[str]) -> None:
+    def __init__(
+        self, findings: list[dict[str, str]], answers: Sequence[str] = (), told: Announcement | None = None
+    ) -> None:
         super().__init__("refused")
         self.findings = findings
         self.answers = answers
+        self.told = told
+
+    def text(self) -> str:
+        """Return all of it as people read it."""
+        parts = [render(self.findings)] if self.findings else []
+        parts += [f"The API server refuses {answer}" for answer in self.answers]
+        return "\n".join([*parts, "Nothing was written."])
+
+    def result(self) -> dict[str, Any]:
+        """Return what a module fails with."""
+        # Not the impacts: Ansible prints a failed result as a whole, and there may be a thousand.
+        shown = {"plan": self.told.lines} if self.told else {}
+        return {"msg": self.text(), "findings": self.findings, **shown}
 
 
 def plan(api: Api, steps: Iterable[Mapping[str, Any]], lenient: bool) -> list[Change]:
@@ -111,15 +132,21 @@ def _try(
             if obj["kind"] == "Namespace":
                 _check_empty(api, obj["metadata"]["name"])
         return Change(step, "remove", before, None)
+    if before is None and step["existing"] and path in seen:
+        # A set's share of a front Service that an earlier step of the same plan makes: there is nothing to try it on.
+        made, seen[path] = seen[path], _with_ports(seen[path], obj)
+        return Change(step, "change", made, seen[path], tried=False)
     if before is None and step["existing"] and not lenient:
         name, namespace = obj["metadata"]["name"], obj["metadata"]["namespace"]
         raise Stopped(finding("GATEWAY_MISSING", f"gateway {name!r}", name=name, namespace=namespace))
     if before is None and obj["metadata"].get("namespace") in coming:
+        seen[path] = obj
         return Change(step, "create", None, obj, tried=False)
     try:
         after = _apply(api, step, dry_run=True)
     except ApiError as error:
-        if lenient and error.status == 404:
+        if error.status == 404 and (lenient or _role_is_coming(obj, seen)):
+            seen[path] = obj
             return Change(step, "create", None, obj, tried=False)
         if error.status != 409 or before is None or not may_set_back(before, obj, step["manager"]):
             raise
@@ -134,12 +161,23 @@ def _try(
     return Change(step, "nothing" if _content(base) == _content(after) else "change", base, after)
 
 
-class Stopped(Exception):
-    """A step that our own check does not let through, with its finding."""
+def _role_is_coming(obj: Mapping[str, Any], seen: Mapping[str, Any]) -> bool:
+    """Tell whether an object binds a Role that an earlier step of the same plan makes.
 
-    def __init__(self, found: dict[str, str]) -> None:
-        super().__init__(found["message"])
-        self.finding = found
+    Who may not bind every role is asked for the Role's rules, and the API server answers 404 while it is not there yet
+    (kubernetes, pkg/registry/rbac/rolebinding/policybased).
+    """
+    role = obj.get("roleRef", {})
+    if role.get("kind") != "Role":
+        return False
+    named = {"kind": "Role", "metadata": {"name": role["name"], "namespace": obj["metadata"]["namespace"]}}
+    return object_path(named) in seen
+
+
+def _with_ports(service: Mapping[str, Any], share: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a Service with the ports of a share added to its own."""
+    ports = [*service["spec"]["ports"], *share.get("spec", {}).get("ports", [])]
+    return {**service, "spec": {**service["spec"], "ports": ports}}
 
 
 def _check_empty(api: Api, namespace: str) -> None:
@@ -225,3 +263,16 @@ def readable(obj: Mapping[str, Any] | None) -> dict[str, Any]:
     if obj is None:
         return {}
     return copy.deepcopy(_content(obj))
+
+
+def diff(changes: Iterable[Change]) -> list[dict[str, Any]]:
+    """Return changes as Ansible shows them with --diff."""
+    return [
+        {
+            "before_header": change.name,
+            "after_header": change.name,
+            "before": readable(change.before),
+            "after": readable(change.after),
+        }
+        for change in changes
+    ]

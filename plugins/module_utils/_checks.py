@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ansible_collections.servicemesh.tcp.plugins.module_utils._findings import finding
-from ansible_collections.servicemesh.tcp.plugins.module_utils._names import DEFINED_BY_LABEL, is_ours
+from ansible_collections.servicemesh.tcp.plugins.module_utils._names import DEFINED_BY_LABEL, GATEWAY_LABEL, is_ours
 from ansible_collections.servicemesh.tcp.plugins.module_utils._reading import suggestion
 from ansible_collections.servicemesh.tcp.plugins.module_utils._view import View
 
@@ -85,6 +85,9 @@ def check_owner(gateway: Mapping[str, Any], view: View, set_name: str) -> list[d
     service = view.front_service(gateway)
     if service is not None and not is_ours(service["labels"]):
         return [finding("NOT_OURS", subject, object=f"Service {gateway['namespace']}/{gateway['name']}")]
+    if service is not None and service["labels"].get(GATEWAY_LABEL, gateway["name"]) != gateway["name"]:
+        other = service["labels"][GATEWAY_LABEL]
+        return [finding("FRONT_SERVICE_TAKEN", subject, namespace=gateway["namespace"], other=other)]
     deployment = view.deployments.get((gateway["namespace"], gateway["name"]))
     holder = deployment["labels"].get(DEFINED_BY_LABEL) if deployment else None
     if holder is not None and holder != set_name:
@@ -147,7 +150,7 @@ def check_node_ports(ports: Iterable[Mapping[str, Any]], view: View) -> list[dic
             findings.append(
                 finding("NODE_PORT_TAKEN", subject, port=number, holder=f"record {first[number]!r} of the same set")
             )
-        elif holder and holder[:2] != ((port["namespace"], port["gateway"]), port["port_name"]):
+        elif holder and holder[:2] != ((port["namespace"], port["service"]), port["port_name"]):
             (namespace, name), _port_name, service_port = holder
             findings.append(
                 finding(

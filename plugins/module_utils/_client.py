@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 # Seconds to connect and to wait for an answer; a list of a large cluster's Services takes a few.
 REQUEST_TIMEOUT = (10, 60)
+# Kubernetes API concepts, "Metadata-only fetches".
+METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 
 
 class ApiError(Exception):
@@ -98,6 +100,10 @@ class Api:
                 return None
             raise
 
+    def metadata(self, path: str, **query: Any) -> list[dict[str, Any]]:
+        """Read the objects of a path with their metadata only, which is all that the server then sends."""
+        return self.request("GET", path, query=query, accept=METADATA_ONLY)["items"]
+
     def request(
         self,
         method: str,
@@ -105,13 +111,14 @@ class Api:
         body: Mapping[str, Any] | None = None,
         query: Mapping[str, Any] | None = None,
         content_type: str | None = None,
+        accept: str | None = None,
     ) -> dict[str, Any]:
         """Send one request and return the answer; raise ApiError for anything that is not a success."""
-        return json.loads(self._send(method, path, body, query, content_type))
+        return json.loads(self._send(method, path, body, query, content_type, accept))
 
     def text(self, path: str, **query: Any) -> str:
         """Read one path that answers with plain text (a pod's log)."""
-        return self._send("GET", path, None, query, None).decode(errors="replace")
+        return self._send("GET", path, None, query, None, None).decode(errors="replace")
 
     def _send(
         self,
@@ -120,6 +127,7 @@ class Api:
         body: Mapping[str, Any] | None,
         query: Mapping[str, Any] | None,
         content_type: str | None,
+        accept: str | None,
     ) -> bytes:
         """Send one request and return the body of the answer."""
         self.requests[method] += 1
@@ -130,6 +138,7 @@ class Api:
                 body=body,
                 query_params=[(name, value) for name, value in (query or {}).items() if value is not None],
                 content_type=content_type,
+                header_params={"Accept": accept} if accept else {},
                 serialize=False,
                 _request_timeout=REQUEST_TIMEOUT,
             )

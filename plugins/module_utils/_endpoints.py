@@ -58,7 +58,7 @@ def endpoints(
         found.setdefault(result["name"], []).append(result)
     report = []
     for port in ports:
-        addresses, number = reachable_at(port, fronts.get((port["namespace"], port["gateway"])), nodes)
+        addresses, number = reachable_at(port, fronts.get((port["namespace"], port["service"])), nodes)
         seen = found.get(port["name"], [])
         backend = port["backend"]
         report.append(
@@ -121,7 +121,7 @@ def probe_targets(
     gateways = {}
     for port in ports:
         probe = port["probe"]
-        addresses, number = reachable_at(port, fronts.get((port["namespace"], port["gateway"])), nodes)
+        addresses, number = reachable_at(port, fronts.get((port["namespace"], port["service"])), nodes)
         if probe["mode"] == "none" or not addresses:
             continue
         target = {

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The objects of a set on one gateway: its share of the front Service, Gateway, VirtualService, NetworkPolicy.
 
-A listener here is one port of a set: C({gateway, namespace, port, port_name, target_port, node_port, host,
-backend_port}). All objects are a pure function of the listeners.
+A listener here is one port of a set: C({gateway, namespace, service, port, port_name, target_port, node_port, host,
+backend_port}), with C(service) the front Service that carries it. All objects are a pure function of the listeners.
 
 This module_util is **PRIVATE** and should only be used by this collection. Breaking changes can occur any time.
 """
@@ -27,18 +27,19 @@ Listeners = Sequence[Mapping[str, Any]]
 def listener_of(port: Mapping[str, Any]) -> dict[str, Any]:
     """Return the listener that an entry of the port map asks for."""
     return {
-        **{key: port[key] for key in ("gateway", "namespace", "port", "port_name", "hash", "target_port", "node_port")},
+        **{key: port[key] for key in ("gateway", "namespace", "service", "port", "port_name", "hash")},
+        **{key: port[key] for key in ("target_port", "node_port")},
         "host": port["backend"]["host"],
         "backend_port": port["backend"]["port"],
     }
 
 
-def service_share(gateway: str, namespace: str, listeners: Listeners, uid: str | None) -> dict[str, Any]:
-    """Return a set's share of the front Service.
+def service_share(name: str, namespace: str, listeners: Listeners, uid: str | None) -> dict[str, Any]:
+    """Return a set's share of a front Service.
 
     The uid keeps the API server from making a Service that somebody deleted since it was read.
     """
-    share = bare_object("Service", gateway, namespace)
+    share = bare_object("Service", name, namespace)
     if uid:
         share["metadata"]["uid"] = uid
     if listeners:

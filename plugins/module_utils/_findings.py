@@ -46,6 +46,11 @@ CATALOGUE: Mapping[str, Rule] = {
         "the API server refuses to {verb}: {message}",
         "Grant the right; docs/rbac.yaml holds all that this collection needs.",
     ),
+    "FRONT_SERVICE_TAKEN": Rule(
+        "error",
+        "the Service of that name in namespace {namespace!r} is a further front Service of gateway {other!r}.",
+        "Rename this gateway; names like that of another gateway with '-2' belong to that one's service.max_ports.",
+    ),
     "GATEWAY_DEFINED_ELSEWHERE": Rule(
         "error",
         "the gateway was defined by set {holder!r}; set {set!r} may not define it again.",
@@ -76,6 +81,39 @@ CATALOGUE: Mapping[str, Rule] = {
         "{key!r} is not a known key; {nearest}",
         "Mend the spelling, or take the key out.",
     ),
+    "LB_LIMIT": Rule(
+        "error",
+        "{count} {noun} ({counted}) are too many for the {provider}: it takes {limit} ({source}).",
+        "{cure}, or publish on a second gateway. Another number goes into service.limits, another kind of load balancer"
+        " into service.provider.",
+    ),
+    "LB_LIMIT_NEAR": Rule(
+        "warning",
+        "{count} {noun} ({counted}), of the {limit} that the {provider} takes ({source}).",
+        "{cure}, or plan a second gateway, before more ports are refused.",
+    ),
+    "LB_SPAN": Rule(
+        "note",
+        "the {provider} forwards {span} to the nodes for the {count} ports of this Service; its firewall rule lets in"
+        " those {count} only.",
+        "Nothing to do; no other load balancer can use the ports between on the same address.",
+    ),
+    "MAX_PORTS_EXCEEDED": Rule(
+        "warning",
+        "it has {count} ports, and service.max_ports is {max_ports}.",
+        "Nothing was moved, because a port that changes its Service changes its address. Where that is wanted, withdraw"
+        " ports of it and publish them again.",
+    ),
+    "LEASE_HELD": Rule(
+        "error",
+        "another run ({holder}) writes to the gateway, and has done so for {seconds} s without a pause.",
+        "Wait for it to end; a run that died is passed over by itself. tcp_lease_timeout says how long to wait.",
+    ),
+    "LEASE_LOST": Rule(
+        "error",
+        "this run was held up for {seconds} s, so that another one may write to the gateway by now; it stops here.",
+        "Run it again: it goes on from what is there.",
+    ),
     "NAMESPACE_IN_USE": Rule(
         "error",
         "the namespace was made by this collection, but others use it by now: {holders}.",
@@ -91,6 +129,19 @@ CATALOGUE: Mapping[str, Rule] = {
         "the name {name!r} is used {times} times.",
         "Names are unique: {scope}.",
     ),
+    "NODE_PORTS_EXHAUSTED": Rule(
+        "error",
+        "this run needs {need} more node ports, and of the {total} in {low}-{high} ({source}) {free} are free; most are"
+        " held by {holders}.",
+        "Set service.allocate_node_ports to false where the load balancer can do without, take service.type ClusterIP"
+        " with external_ips, or withdraw ports. Another range of the cluster goes into service.limits.node_ports.",
+    ),
+    "NODE_PORTS_NEEDED": Rule(
+        "error",
+        "service.allocate_node_ports is false, but the {provider} sends to node ports and leaves out a port without"
+        " one.",
+        "Leave service.allocate_node_ports out. If the load balancer is of another kind, say so in service.provider.",
+    ),
     "NODE_PORT_TAKEN": Rule(
         "error",
         "node port {port} is already held by {holder}.",
@@ -105,6 +156,11 @@ CATALOGUE: Mapping[str, Rule] = {
         "error",
         "there is no Istio on this cluster: {what}.",
         "Install a mesh first; the collection needs networking.istio.io/v1beta1 and a running istiod.",
+    ),
+    "OBJECT_TOO_LARGE": Rule(
+        "error",
+        "it would have {count} ports and about {size} bytes; the API server stores {limit} in one object ({source}).",
+        "{cure}. Another limit of the cluster goes into service.limits.object_bytes.",
     ),
     "PORTS_KEPT": Rule(
         "note",
@@ -135,6 +191,13 @@ CATALOGUE: Mapping[str, Rule] = {
         "error",
         "the mesh has no revision {revision!r}; it has {revisions}.",
         "Mend the gateway's 'mesh', or leave it out.",
+    ),
+    "SECURITY_GROUP_RULES": Rule(
+        "warning",
+        "its ports need {rules} inbound rules in one security group ({sum}); {limit} are allowed ({source}), and beyond"
+        " them the load balancer is not brought up to date.",
+        "Have the quota raised and say the new one in service.limits.security_group_rules, give fewer source_ranges, or"
+        " use a security group of your own.",
     ),
     "SESSIONS_UNSEEN": Rule(
         "warning",
@@ -167,6 +230,14 @@ CATALOGUE: Mapping[str, Rule] = {
         "Nothing to do; check the spelling if it should have been there.",
     ),
 }
+
+
+class Stopped(Exception):
+    """What our own check does not let through, with its finding."""
+
+    def __init__(self, found: dict[str, str]) -> None:
+        super().__init__(found["message"])
+        self.finding = found
 
 
 def finding(code: str, subject: str, **values: Any) -> dict[str, str]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ansible_collections.servicemesh.tcp.plugins.module_utils._limit_keys import LIMIT_SERVICE_KEYS, read_limit_keys
 from ansible_collections.servicemesh.tcp.plugins.module_utils._reading import (
     Problems,
     check_keys,
@@ -28,10 +29,8 @@ GATEWAY_KEYS = words(
     " resources image image_pull_policy drain proxy_protocol observe adopt ports control_plane"
 )
 GATEWAY_BUILT = words("name namespace owner mesh service replicas autoscale resources image image_pull_policy")
-SERVICE_KEYS = words(
-    "type scope address annotations class provider source_ranges external_ips external_traffic_policy limits max_ports"
-)
-SERVICE_BUILT = words("type annotations class source_ranges external_ips external_traffic_policy")
+SERVICE_BUILT = LIMIT_SERVICE_KEYS | words("type annotations class source_ranges external_ips external_traffic_policy")
+SERVICE_KEYS = SERVICE_BUILT | words("scope address")
 AUTOSCALE_KEYS = words("min max cpu")
 SERVICE_TYPES = ("LoadBalancer", "NodePort", "ClusterIP")
 REFERENCE_KEYS = words("name namespace")
@@ -60,6 +59,7 @@ def _read_service(problems: Problems, raw: Any) -> dict[str, Any]:
         "source_ranges": read_strings(problems, "service.source_ranges", service.get("source_ranges", [])),
         "external_ips": read_strings(problems, "service.external_ips", service.get("external_ips", [])),
         "external_traffic_policy": service.get("external_traffic_policy"),
+        **read_limit_keys(problems, service),
     }
     if result["type"] != "LoadBalancer":
         for key in ("class", "source_ranges"):

@@ -21,9 +21,11 @@ class Kind(NamedTuple):
 
 # Istio's kinds at v1beta1: the version that OpenShift Service Mesh 2 and upstream both serve.
 KINDS: Mapping[str, Kind] = {
+    "ConfigMap": Kind("v1", "configmaps"),
     "Deployment": Kind("apps/v1", "deployments"),
     "Gateway": Kind("networking.istio.io/v1beta1", "gateways"),
     "HorizontalPodAutoscaler": Kind("autoscaling/v2", "horizontalpodautoscalers"),
+    "Lease": Kind("coordination.k8s.io/v1", "leases"),
     "MutatingWebhookConfiguration": Kind(
         "admissionregistration.k8s.io/v1", "mutatingwebhookconfigurations", namespaced=False
     ),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -63,6 +64,23 @@ def set_object_name(gateway: str, set_name: str) -> str:
     """Return the name of a set's objects on a gateway; the hash keeps C(a-b)+C(c) apart from C(a)+C(b-c)."""
     suffix = "-" + short_hash(gateway, set_name)
     return f"{gateway}-{set_name}"[: LABEL_MAX - len(suffix)].rstrip("-") + suffix
+
+
+def front_name(gateway: str, number: int) -> str:
+    """Return the name of a gateway's front Service: C(edge), C(edge-2), C(edge-3) and so on."""
+    if number == 1:
+        return gateway
+    suffix = f"-{number}"
+    return gateway[: LABEL_MAX - len(suffix)].rstrip("-") + suffix
+
+
+def front_number(gateway: str, name: str) -> int:
+    """Return which of a gateway's front Services one is, by its name."""
+    if name == gateway:
+        return 1
+    digits = name.rpartition("-")[2]
+    # Whatever carries the gateway's label under a name of another form comes last.
+    return int(digits) if digits.isdecimal() else sys.maxsize
 
 
 def gateway_selector(gateway: str, namespace: str) -> dict[str, str]:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.servicemesh.tcp.plugins.module_utils import _exposure
+from ansible_collections.servicemesh.tcp.plugins.module_utils._capacity import check_capacity
 from ansible_collections.servicemesh.tcp.plugins.module_utils._checks import (
     check_gateways,
     check_mesh,
@@ -21,7 +22,6 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._checks import (
 from ansible_collections.servicemesh.tcp.plugins.module_utils._findings import errors, finding
 from ansible_collections.servicemesh.tcp.plugins.module_utils._gateways import read_gateways
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import (
-    COLLECTION,
     GATEWAY_LABEL,
     is_of_set,
     set_manager,
@@ -29,6 +29,12 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._names import (
     short_hash,
 )
 from ansible_collections.servicemesh.tcp.plugins.module_utils._plan_text import port_ranges
+from ansible_collections.servicemesh.tcp.plugins.module_utils._steps import (
+    Step,
+    apply_step,
+    remove_step,
+    share_steps,
+)
 from ansible_collections.servicemesh.tcp.plugins.module_utils._view import View
 from ansible_collections.servicemesh.tcp.plugins.module_utils._workload import (
     GATEWAY_KINDS,
@@ -39,27 +45,7 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._workload import (
     namespace_removals,
 )
 
-Step = dict[str, Any]
 Place = tuple[str, str]
-
-
-def apply_step(obj: Mapping[str, Any], manager: str = COLLECTION, wait: bool = False) -> Step:
-    """Apply an object that is wholly ours, taking over what somebody changed in it by hand."""
-    return {"state": "present", "object": obj, "manager": manager, "force": True, "wait": wait}
-
-
-def share_step(obj: Mapping[str, Any], manager: str, drain: Iterable[int] = ()) -> Step:
-    """Apply a share of an object that must be there already, without taking anything from its other owners.
-
-    C(drain) are the listeners (target ports) whose sessions are waited for before it is written.
-    """
-    step = {"state": "present", "object": obj, "manager": manager, "force": False, "existing": True}
-    return {**step, "drain": sorted(drain)} if drain else step
-
-
-def remove_step(obj: Mapping[str, Any], wait: bool = False) -> Step:
-    """Remove an object that is ours."""
-    return {"state": "absent", "object": obj, "manager": COLLECTION, "force": False, "wait": wait}
 
 
 def remove_namespaces(names: Iterable[str], steps: Iterable[Step], view: View) -> list[Step]:
@@ -81,7 +67,7 @@ def gateway_plan(
     view = View(state)
     if gateways_state == "absent":
         findings += _check_removal(gateways, view, set_name)
-        steps = [step for gateway in gateways if not gateway["refers"] for step in _remove_gateway(gateway)]
+        steps = [step for gateway in gateways if not gateway["refers"] for step in _remove_gateway(gateway, view)]
         if namespace_state == "present":
             namespaces = [gateway["namespace"] for gateway in gateways if not gateway["refers"]]
             steps += remove_namespaces(namespaces, steps, view)
@@ -91,27 +77,29 @@ def gateway_plan(
         steps = []
         for gateway in gateways:
             if not gateway["refers"]:
-                steps += _make_gateway(gateway, pod_revision(gateway, view)[0], set_name)
+                steps += _make_gateway(gateway, view, set_name)
         if namespace_state == "present":
             missing = sorted({item["namespace"] for item in gateways if not view.has_namespace(item["namespace"])})
             steps = [apply_step(namespace_object(name)) for name in missing] + steps
     return {"steps": [] if errors(findings) else steps, "findings": findings}
 
 
-def _make_gateway(gateway: Mapping[str, Any], revision: str | None, set_name: str) -> list[Step]:
-    """Make or mend one gateway, and remove what its definition no longer asks for."""
-    objects = gateway_objects(gateway, revision, set_name)
+def _make_gateway(gateway: Mapping[str, Any], view: View, set_name: str) -> list[Step]:
+    """Make or mend one gateway with all its front Services, and remove what its definition no longer asks for."""
+    further = [service["name"] for service in view.further_services(gateway)]
+    objects = gateway_objects(gateway, pod_revision(gateway, view)[0], set_name, further)
     kinds = {obj["kind"] for obj in objects}
     steps = [apply_step(obj, wait=obj["kind"] in ("Deployment", "Service")) for obj in objects]
     surplus = [kind for kind in OPTIONAL_KINDS if kind not in kinds]
     return steps + [remove_step(bare_object(kind, gateway["name"], gateway["namespace"])) for kind in surplus]
 
 
-def _remove_gateway(gateway: Mapping[str, Any]) -> list[Step]:
-    """Remove all objects of one gateway."""
+def _remove_gateway(gateway: Mapping[str, Any], view: View) -> list[Step]:
+    """Remove all objects of one gateway, its further front Services first."""
+    names = [("Service", service["name"]) for service in view.further_services(gateway)]
+    names += [(kind, gateway["name"]) for kind in GATEWAY_KINDS]
     return [
-        remove_step(bare_object(kind, gateway["name"], gateway["namespace"]), wait=kind == "Deployment")
-        for kind in GATEWAY_KINDS
+        remove_step(bare_object(kind, name, gateway["namespace"]), wait=kind == "Deployment") for kind, name in names
     ]
 
 
@@ -163,7 +151,9 @@ def exposure_plan(
         ]
         wanted += kept
         findings += _say_kept(kept, set_name)
-    steps = _set_steps(wanted, observed, view, set_name, source)
+    gateways = port_map.get("gateways", [])
+    steps = _set_steps(wanted, observed, view, set_name, source, gateways)
+    findings += check_capacity(gateways, wanted, steps, view, set_name)
     return {"ports": ports, **_result(steps, [*mapped, *findings], withdrawn if prune else [])}
 
 
@@ -263,10 +253,11 @@ def _set_steps(
     view: View,
     set_name: str,
     source: str,
+    gateways: Iterable[Mapping[str, Any]] = (),
 ) -> list[Step]:
-    """Order the writes of a set: ports open on the front Service first, and close on it last.
+    """Order the writes of a set: ports open on the front Services first, and close on them last.
 
-    A port of the front Service that goes before its listener would make a cloud's load balancer cut sessions at once,
+    A port of a front Service that goes before its listener would make a cloud's load balancer cut sessions at once,
     and so might a NetworkPolicy. Both stay until the sessions of the listener have drained.
     """
     before, after = _by_place(observed), _by_place(wanted)
@@ -274,35 +265,31 @@ def _set_steps(
     routing: list[Step] = []
     closing: list[Step] = []
     manager = set_manager(set_name)
+    definitions = {(item["namespace"], item["name"]): item for item in gateways}
     for place in sorted({*before, *after, *_leftover_places(view, set_name)}):
         namespace, gateway = place
         listeners = after.get(place, [])
         numbers = {item["port"] for item in listeners}
         leaving = [item for item in before.get(place, []) if item["port"] not in numbers]
-        service = view.services.get((namespace, gateway))
-        uid = service["uid"] if service else None
-        served = set(service["managers"].get(manager, [])) if service else set()
-        staying = [item for item in leaving if item["port"] in served]
+        defined = definitions.get(place, {"namespace": namespace, "name": gateway})
+        opened, closed = share_steps(defined, listeners, leaving, view, set_name)
+        opening += opened
         if listeners:
-            share = sorted([*listeners, *staying], key=lambda item: item["port"])
-            opening.append(share_step(_exposure.service_share(gateway, namespace, share, uid), manager))
+            reachable = [*listeners, *leaving]
             routing += [
-                apply_step(_exposure.network_policy(gateway, namespace, set_name, share), manager),
+                apply_step(_exposure.network_policy(gateway, namespace, set_name, reachable), manager),
                 apply_step(_exposure.istio_gateway(gateway, namespace, set_name, listeners, source), manager),
                 apply_step(_exposure.virtual_service(gateway, namespace, set_name, listeners), manager),
             ]
         else:
             routing.append(remove_step(bare_object("Gateway", set_object_name(gateway, set_name), namespace)))
-        if staying:
-            drain = [item["target_port"] for item in staying]
-            closing.append(share_step(_exposure.service_share(gateway, namespace, listeners, uid), manager, drain))
+        closing += closed
         if not listeners:
             # The VirtualService last: what is left of a removal that was stopped is found by it.
             name = set_object_name(gateway, set_name)
             closing += [remove_step(bare_object(kind, name, namespace)) for kind in ("NetworkPolicy", "VirtualService")]
-        elif staying:
-            policy = _exposure.network_policy(gateway, namespace, set_name, listeners)
-            closing.append(apply_step(policy, manager))
+        elif leaving:
+            closing.append(apply_step(_exposure.network_policy(gateway, namespace, set_name, listeners), manager))
     return opening + routing + closing
 
 

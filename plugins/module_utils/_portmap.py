@@ -19,6 +19,7 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._checks import (
     check_node_ports,
 )
 from ansible_collections.servicemesh.tcp.plugins.module_utils._findings import finding
+from ansible_collections.servicemesh.tcp.plugins.module_utils._fronts import place_ports
 from ansible_collections.servicemesh.tcp.plugins.module_utils._gateways import read_gateways
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import (
     host_of,
@@ -77,12 +78,15 @@ def port_map(
         mapped, found = _map_gateway(by_name[name], group, view, set_name, cluster_domain)
         ports += mapped
         findings += found
+    ports = place_ports(ports, gateways, view, set_name)
     if view is not None:
         findings += check_mesh(view)
         findings += check_gateways(gateways, view, set_name, namespace_state)
         findings += check_backends(ports, view)
         findings += check_node_ports(ports, view)
-    return {"ports": ports, "findings": findings}
+    # What the plan holds against the limits of load balancers.
+    described = [{key: gateway[key] for key in ("name", "namespace", "service")} for gateway in gateways]
+    return {"ports": ports, "gateways": described, "findings": findings}
 
 
 def _grouped(records: Iterable[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:

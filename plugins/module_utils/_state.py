@@ -12,9 +12,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import SOURCE_ANNOTATION
+from ansible_collections.servicemesh.tcp.plugins.module_utils._providers import load_balancer_annotations
 
 # Raised when a key of the projection changes its meaning.
-VERSION = 1
+VERSION = 2
 
 
 def identity(obj: Mapping[str, Any]) -> dict[str, Any]:
@@ -51,6 +52,8 @@ def service(obj: Mapping[str, Any]) -> dict[str, Any]:
     return {
         **identity(obj),
         "type": spec.get("type", "ClusterIP"),
+        "class": spec.get("loadBalancerClass", ""),
+        "annotations": load_balancer_annotations(obj["metadata"].get("annotations") or {}),
         "selector": spec.get("selector") or {},
         "ports": [
             {
@@ -59,9 +62,12 @@ def service(obj: Mapping[str, Any]) -> dict[str, Any]:
                 "target_port": port.get("targetPort", port["port"]),
                 "node_port": port.get("nodePort"),
                 "protocol": port.get("protocol", "TCP"),
+                "app_protocol": port.get("appProtocol", ""),
             }
             for port in spec.get("ports") or []
         ],
+        "external_name": spec.get("externalName", "") if spec.get("type") == "ExternalName" else "",
+        "health_check_node_port": spec.get("healthCheckNodePort"),
         "cluster_ip": spec.get("clusterIP", ""),
         "external_ips": spec.get("externalIPs") or [],
         # AWS gives a host name, most others an IP address.
@@ -71,7 +77,7 @@ def service(obj: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def gateway(obj: Mapping[str, Any]) -> dict[str, Any]:
-    """Project an Istio Gateway."""
+    """Project an Istio Gateway; C(tls) is a server's mode, '' for a server without TLS settings."""
     spec = obj.get("spec", {})
     return {
         **identity(obj),
@@ -84,6 +90,9 @@ def gateway(obj: Mapping[str, Any]) -> dict[str, Any]:
                 "protocol": server.get("port", {}).get("protocol", ""),
                 "bind": server.get("bind", ""),
                 "hosts": server.get("hosts") or [],
+                # Istio's API: the mode SIMPLE is the zero value and may be left out.
+                "tls": server["tls"].get("mode", "SIMPLE") if server.get("tls") is not None else "",
+                "credential": (server.get("tls") or {}).get("credentialName", ""),
             }
             for server in spec.get("servers") or []
         ],
@@ -91,39 +100,40 @@ def gateway(obj: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def virtual_service(obj: Mapping[str, Any]) -> dict[str, Any]:
-    """Project an Istio VirtualService: its TCP rules as ports and destinations."""
+    """Project an Istio VirtualService: TCP and TLS rules with their destinations, and whether it has HTTP rules."""
     spec = obj.get("spec", {})
     return {
         **identity(obj),
         "hosts": spec.get("hosts") or [],
         "gateways": spec.get("gateways") or [],
-        "tcp": [
-            {
-                "ports": [match.get("port") for match in rule.get("match") or []],
-                "destinations": [
-                    {
-                        "host": route.get("destination", {}).get("host", ""),
-                        "port": route.get("destination", {}).get("port", {}).get("number"),
-                    }
-                    for route in rule.get("route") or []
-                ],
-            }
-            for rule in spec.get("tcp") or []
+        "export_to": spec.get("exportTo") or [],
+        "tcp": [_rule(rule) for rule in spec.get("tcp") or []],
+        "tls": [
+            {**_rule(rule), "sni": [match.get("sniHosts") or [] for match in rule.get("match") or []]}
+            for rule in spec.get("tls") or []
         ],
+        "http": bool(spec.get("http")),
     }
 
 
-def control_plane(obj: Mapping[str, Any]) -> dict[str, Any]:
-    """Project an istiod Deployment: where it is, its revision, its image's tag, whether it is ready."""
-    labels = obj["metadata"].get("labels") or {}
-    containers = obj.get("spec", {}).get("template", {}).get("spec", {}).get("containers") or [{}]
-    image = containers[0].get("image", "")
+def _rule(rule: Mapping[str, Any]) -> dict[str, Any]:
+    """Project a TCP or TLS rule.
+
+    C(ports) and C(match_gateways) have one entry per match; a port of V(None) is any port, no gateways are any.
+    """
+    matches = rule.get("match") or []
     return {
-        "name": obj["metadata"]["name"],
-        "namespace": obj["metadata"]["namespace"],
-        "revision": labels.get("istio.io/rev", "default"),
-        "version": image.rsplit(":", 1)[1] if ":" in image else "",
-        "ready": bool(obj.get("status", {}).get("readyReplicas")),
+        "ports": [match.get("port") or None for match in matches],
+        "match_gateways": [match.get("gateways") or [] for match in matches],
+        "destinations": [
+            {
+                "host": route.get("destination", {}).get("host", ""),
+                "port": route.get("destination", {}).get("port", {}).get("number"),
+                "subset": route.get("destination", {}).get("subset", ""),
+                "weight": route.get("weight", 0),
+            }
+            for route in rule.get("route") or []
+        ],
     }
 
 
@@ -154,8 +164,9 @@ def namespace(obj: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def node(obj: Mapping[str, Any]) -> dict[str, Any]:
-    """Project a node: its addresses, external ones first."""
+    """Project a node: its addresses, external ones first, and the cloud that its providerID begins with."""
     addresses = obj.get("status", {}).get("addresses") or []
     external = [item["address"] for item in addresses if item["type"] == "ExternalIP"]
     internal = [item["address"] for item in addresses if item["type"] == "InternalIP"]
-    return {"name": obj["metadata"]["name"], "addresses": external or internal}
+    provider = obj.get("spec", {}).get("providerID", "").partition("://")[0]
+    return {"name": obj["metadata"]["name"], "addresses": external or internal, "provider": provider}

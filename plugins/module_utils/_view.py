@@ -14,6 +14,7 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._names import (
     COLLECTION,
     GATEWAY_LABEL,
     SET_LABEL,
+    front_number,
     gateway_pod_labels,
     is_of_set,
     is_ours,
@@ -39,19 +40,30 @@ class View:
         self.gateways = sorted(state["gateways"], key=lambda item: (item["created"], item["name"], item["namespace"]))
         self.virtual_services = {(item["namespace"], item["name"]): item for item in state["virtual_services"]}
         self.deployments = {(item["namespace"], item["name"]): item for item in state["deployments"]}
+        self._fronts = _front_services(self.services.values())
 
     def has_namespace(self, name: str) -> bool:
         """Tell whether a namespace is there to stay."""
         return name in self.namespaces and not self.namespaces[name]["terminating"]
 
     def front_service(self, gateway: Mapping[str, Any]) -> Mapping[str, Any] | None:
-        """Return a gateway's front Service, V(None) before it was made."""
+        """Return the front Service of a gateway's own name, V(None) before it was made."""
         return self.services.get((gateway["namespace"], gateway["name"]))
+
+    def front_services(self, gateway: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+        """Return all front Services of a gateway: the one of its own name first, then C(<name>-2) and so on."""
+        first = self.front_service(gateway)
+        return ([first] if first else []) + self.further_services(gateway)
+
+    def further_services(self, gateway: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+        """Return the front Services that a gateway has beside the one of its own name."""
+        found = self._fronts.get((gateway["namespace"], gateway["name"]), [])
+        return [service for service in found if service["name"] != gateway["name"]]
 
     def sets_on(self, gateway: Mapping[str, Any]) -> list[str]:
         """Return the sets that have anything on a gateway: an Istio Gateway, or ports of its front Service."""
-        service = self.front_service(gateway)
-        found = {manager_set(manager) for manager in service["managers"]} if service else set()
+        services = self.front_services(gateway)
+        found = {manager_set(manager) for service in services for manager in service["managers"]}
         found |= {
             item["labels"].get(SET_LABEL)
             for item in self.gateways
@@ -64,32 +76,30 @@ class View:
     def foreign_ports(self, gateway: Mapping[str, Any], set_name: str) -> dict[int, str]:
         """Return the ports of a gateway that are not this set's to publish, with who holds them.
 
-        Those are ports of its front Service, and numbers of other people's servers on its pods: a server's number is
+        Those are ports of its front Services, and numbers of other people's servers on its pods: a server's number is
         translated by the Service, so a second server of that number lands on the same listener.
         """
         found: dict[int, str] = {}
         for port, holder in self._foreign_servers(gateway, set_name):
             found.setdefault(port, holder)
-        service = self.front_service(gateway)
-        if service is None:
-            return found
-        own = set(service["managers"].get(set_manager(set_name), []))
-        return found | {
-            port["port"]: _port_holder(service, port["port"])
-            for port in service["ports"]
-            if port["protocol"] == "TCP" and port["port"] not in own
-        }
+        for service in self.front_services(gateway):
+            own = set(service["managers"].get(set_manager(set_name), []))
+            found |= {
+                port["port"]: _port_holder(service, port["port"])
+                for port in service["ports"]
+                if port["protocol"] == "TCP" and port["port"] not in own
+            }
+        return found
 
     def stray_ports(self, gateway: Mapping[str, Any]) -> dict[int, str]:
-        """Return the ports of a gateway's front Service that neither this collection nor a set applied."""
-        service = self.front_service(gateway)
-        if service is None:
-            return {}
-        managers = service["managers"].items()
-        known = {port for name, ports in managers if name == COLLECTION or manager_set(name) for port in ports}
-        return {
-            port["port"]: _port_holder(service, port["port"]) for port in service["ports"] if port["port"] not in known
-        }
+        """Return the ports of a gateway's front Services that neither this collection nor a set applied."""
+        found = {}
+        for service in self.front_services(gateway):
+            managers = service["managers"].items()
+            known = {port for name, ports in managers if name == COLLECTION or manager_set(name) for port in ports}
+            ports = [port["port"] for port in service["ports"] if port["port"] not in known]
+            found |= {port: _port_holder(service, port) for port in ports}
+        return found
 
     def _foreign_servers(self, gateway: Mapping[str, Any], set_name: str) -> list[tuple[int, str]]:
         """Return port and holder of the servers that other Istio Gateways have on a gateway's pods, oldest first.
@@ -114,18 +124,16 @@ class View:
         Two plain servers on one resolved port of a workload do not merge: Istio keeps the older and drops the other
         without a word (istio pilot/pkg/model/gateway.go, mergeGateways).
         """
-        service = self.front_service(gateway)
         foreign = self.foreign_ports(gateway, set_name)
-        by_port = _numeric_targets(service)
+        by_port = _numeric_targets(self.front_services(gateway))
         held = {by_port[port]: holder for port, holder in foreign.items() if port in by_port}
         for port, holder in self._foreign_servers(gateway, set_name):
             held.setdefault(by_port.get(port, port), holder)
         return held
 
     def target_ports(self, gateway: Mapping[str, Any]) -> dict[str, int]:
-        """Return the target port of each named port of a gateway's front Service."""
-        service = self.front_service(gateway)
-        ports = service["ports"] if service else []
+        """Return the target port of each named port of a gateway's front Services."""
+        ports = [port for service in self.front_services(gateway) for port in service["ports"]]
         return {port["name"]: port["target_port"] for port in ports if isinstance(port["target_port"], int)}
 
     def listeners(self, set_name: str) -> list[dict[str, Any]]:
@@ -135,13 +143,13 @@ class View:
         with no host.
         """
         found = []
-        for service in self.services.values():
-            gateway = service["labels"].get(GATEWAY_LABEL)
-            if not gateway or not is_ours(service["labels"]):
-                continue
-            own = set(service["managers"].get(set_manager(set_name), []))
-            ports = {port["port"]: port for port in service["ports"] if port["port"] in own}
-            found += self._listeners_of(gateway, service["namespace"], set_name, ports)
+        for (namespace, gateway), services in self._fronts.items():
+            ports = {}
+            for service in services:
+                own = set(service["managers"].get(set_manager(set_name), []))
+                here = {"service": service["name"]}
+                ports |= {port["port"]: {**port, **here} for port in service["ports"] if port["port"] in own}
+            found += self._listeners_of(gateway, namespace, set_name, ports)
         known = {(item["namespace"], item["gateway"]) for item in found}
         for item in self.gateways:
             place = (item["namespace"], item["labels"].get(GATEWAY_LABEL, ""))
@@ -169,6 +177,7 @@ class View:
                 {
                     "gateway": gateway,
                     "namespace": namespace,
+                    "service": front.get("service", gateway),
                     "port": number,
                     "port_name": port_name,
                     "hash": record_hash(port_name),
@@ -200,9 +209,21 @@ def _selects(item: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
     return all(labels.get(key) == value for key, value in item["selector"].items())
 
 
-def _numeric_targets(service: Mapping[str, Any] | None) -> dict[int, int]:
-    """Return the target port behind each TCP port of a Service."""
-    ports: Iterable[Mapping[str, Any]] = service["ports"] if service else []
+def _front_services(services: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], list[Mapping[str, Any]]]:
+    """Return the front Services that this collection made by namespace and gateway, each gateway's in their order."""
+    found: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    for service in services:
+        gateway = service["labels"].get(GATEWAY_LABEL)
+        if gateway and is_ours(service["labels"]):
+            found.setdefault((service["namespace"], gateway), []).append(service)
+    for (_namespace, gateway), group in found.items():
+        group.sort(key=lambda item: front_number(gateway, item["name"]))
+    return found
+
+
+def _numeric_targets(services: Iterable[Mapping[str, Any]]) -> dict[int, int]:
+    """Return the target port behind each TCP port of Services."""
+    ports = [port for service in services for port in service["ports"]]
     return {port["port"]: port["target_port"] for port in ports if isinstance(port["target_port"], int)}
 
 

@@ -24,6 +24,29 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._sessions import S
 
 HEALTH_PORT = 15021
 METRICS_PORTS = (15020, 15090)
+# Addresses and names of which every load balancer needs its own; two front Services that ask for one would clash, or
+# lead clients of one host name to the load balancer that does not have their port. Sources: the annotation pages of
+# cloud-provider-aws, AWS Load Balancer Controller, cloud-provider-azure, GKE, MetalLB, kube-vip, Cilium, external-dns.
+SINGLE_ANNOTATIONS = frozenset(
+    (
+        "external-dns.alpha.kubernetes.io/hostname",
+        "external-dns.alpha.kubernetes.io/internal-hostname",
+        "io.cilium/lb-ipam-ips",
+        "kube-vip.io/loadbalancerIPs",
+        "lbipam.cilium.io/ips",
+        "metallb.io/loadBalancerIPs",
+        "metallb.universe.tf/loadBalancerIPs",
+        "networking.gke.io/load-balancer-ip-addresses",
+        "service.beta.kubernetes.io/aws-load-balancer-eip-allocations",
+        "service.beta.kubernetes.io/aws-load-balancer-ipv6-addresses",
+        "service.beta.kubernetes.io/aws-load-balancer-name",
+        "service.beta.kubernetes.io/aws-load-balancer-private-ipv4-addresses",
+        "service.beta.kubernetes.io/azure-dns-label-name",
+        "service.beta.kubernetes.io/azure-load-balancer-ipv4",
+        "service.beta.kubernetes.io/azure-load-balancer-ipv6",
+        "service.beta.kubernetes.io/azure-pip-name",
+    )
+)
 
 
 def new_object(kind: str, name: str, namespace: str | None, labels: Mapping[str, str], **rest: Any) -> dict[str, Any]:
@@ -119,8 +142,11 @@ def _container(gateway: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _front_service(gateway: Mapping[str, Any], labels: Mapping[str, str]) -> dict[str, Any]:
-    """Return the front Service with its health port only; each set applies its own ports beside it."""
+def front_service(gateway: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """Return a front Service with its health port only; each set applies its own ports beside it.
+
+    Further ones are defined as the first, but for annotations that only one Service can have.
+    """
     wanted = gateway["service"]
     spec: dict[str, Any] = {
         "type": wanted["type"],
@@ -136,9 +162,14 @@ def _front_service(gateway: Mapping[str, Any], labels: Mapping[str, str]) -> dic
     ):
         if wanted[key]:
             spec[field] = wanted[key]
-    service = new_object("Service", gateway["name"], gateway["namespace"], labels, spec=spec)
-    if wanted["annotations"]:
-        service["metadata"]["annotations"] = dict(wanted["annotations"])
+    # Said only where it is not Kubernetes' own default, which every version and type of Service takes.
+    if not wanted["allocate_node_ports"]:
+        spec["allocateLoadBalancerNodePorts"] = False
+    service = new_object("Service", name, gateway["namespace"], gateway_labels(gateway["name"]), spec=spec)
+    first = name == gateway["name"]
+    annotations = {key: value for key, value in wanted["annotations"].items() if first or key not in SINGLE_ANNOTATIONS}
+    if annotations:
+        service["metadata"]["annotations"] = annotations
     return service
 
 
@@ -197,14 +228,16 @@ def _disruption_budget(gateway: Mapping[str, Any], labels: Mapping[str, str]) ->
     return new_object("PodDisruptionBudget", gateway["name"], gateway["namespace"], labels, spec=spec)
 
 
-def gateway_objects(gateway: Mapping[str, Any], revision: str | None, set_name: str) -> list[dict[str, Any]]:
-    """Return all objects of a gateway in the order in which they are applied."""
+def gateway_objects(
+    gateway: Mapping[str, Any], revision: str | None, set_name: str, further: Iterable[str] = ()
+) -> list[dict[str, Any]]:
+    """Return all objects of a gateway in the order in which they are applied, with its further front Services."""
     labels = gateway_labels(gateway["name"])
     least = gateway["autoscale"]["min"] if gateway["autoscale"] else gateway["replicas"]
     objects = [
         *_certificate_role(gateway, labels),
         _network_policy(gateway, labels),
-        _front_service(gateway, labels),
+        *(front_service(gateway, name) for name in (gateway["name"], *further)),
         _deployment(gateway, {**labels, DEFINED_BY_LABEL: set_name}, revision),
     ]
     if gateway["autoscale"]:
@@ -224,5 +257,6 @@ GATEWAY_KINDS = (
     "RoleBinding",
     "Role",
     "ServiceAccount",
+    "Lease",
 )
 OPTIONAL_KINDS = ("HorizontalPodAutoscaler", "PodDisruptionBudget")

@@ -52,7 +52,7 @@ mesh:
       description: Version of the projection's form.
       type: int
       returned: success
-      sample: 1
+      sample: 2
     cluster:
       description: Where the API server is, its version, and whether it is OpenShift's.
       type: dict
@@ -62,13 +62,27 @@ mesh:
       description:
         - C(served) tells whether C(networking.istio.io/v1beta1) is known to the API server.
         - C(control_planes) lists the istiod Deployments, C(revisions) the revisions and tags that inject.
+        - C(scoped) is C(PILOT_SCOPE_GATEWAY_TO_NAMESPACE), C(enhanced) is C(ENABLE_ENHANCED_RESOURCE_SCOPING), null
+          where it is not set. C(member_roll) tells that it sees the members of an OpenShift Service Mesh 2 member roll.
+        - C(config) is what counts of the MeshConfig in its ConfigMap; null where that cannot be read.
+        - C(unread) lists the paths that there was no right to read and that planning can do without.
       type: dict
       returned: success
       sample:
         served: true
         revisions: ["default"]
         control_planes:
-          - {"name": "istiod", "namespace": "istio-system", "revision": "default", "version": "1.31.0", "ready": true}
+          - name: istiod
+            namespace: istio-system
+            revision: default
+            version: "1.31.0"
+            ready: true
+            scoped: false
+            enhanced: null
+            member_roll: false
+            domain: cluster.local
+            config: {"discovery_selectors": [], "export_to": ["*"], "unprivileged": false}
+        unread: []
     namespaces:
       description: Namespaces by name, with their labels and whether they are on their way out.
       type: dict
@@ -77,6 +91,7 @@ mesh:
     services:
       description:
         - All Services with type, selector, ports and addresses.
+        - C(annotations) are only those that a load balancer is set up or marked by, C(class) is the load balancer's.
         - C(managers) names the field managers that applied ports with server-side apply, and which.
       type: list
       elements: dict
@@ -88,89 +103,77 @@ mesh:
           labels: {"servicemesh.tcp/gateway": "edge"}
           created: "2026-11-21T08:00:00Z"
           type: LoadBalancer
+          class: ""
+          annotations: {"service.beta.kubernetes.io/aws-load-balancer-type": "nlb"}
           selector: {"servicemesh.tcp/gateway": "edge"}
           ports:
-            - {"name": "tcp-8081-1f2e3d4c", "port": 8081, "target_port": 8081, "node_port": 30123, "protocol": "TCP"}
+            - name: tcp-8081-1f2e3d4c
+              port: 8081
+              target_port: 8081
+              node_port: 30123
+              protocol: TCP
+              app_protocol: ""
+          external_name: ""
+          health_check_node_port: null
           cluster_ip: 10.96.0.17
           external_ips: []
           addresses: ["198.18.0.100"]
           managers: {"servicemesh.tcp/default": [8081]}
     gateways:
-      description: All Istio Gateways with selector and servers, and the source that a set of this collection recorded.
+      description:
+        - All Istio Gateways with selector and servers, and the source that a set of this collection recorded.
+        - A server's C(tls) is its mode, empty where it has no TLS settings.
       type: list
       elements: dict
       returned: success
     virtual_services:
-      description: All Istio VirtualServices with hosts, gateways and TCP rules.
+      description:
+        - All Istio VirtualServices with hosts, gateways, C(exportTo), TCP and TLS rules, and whether they have HTTP
+          rules.
+        - A rule's C(ports), C(match_gateways) and C(sni) have one entry per match; a port of null is any port.
       type: list
       elements: dict
       returned: success
+    workloads:
+      description:
+        - The pods that Istio could take for gateways, read with their metadata only. Those with equal labels in one
+          namespace are one.
+        - C(gateway) tells that they were injected as such. C(unprivileged) tells that their annotation
+          C(proxy.istio.io/config) sets C(ISTIO_META_UNPRIVILEGED_POD).
+      type: list
+      elements: dict
+      returned: success
+      sample:
+        - name: edge
+          namespace: gateways
+          labels: {"servicemesh.tcp/gateway": "edge"}
+          pods: 2
+          revision: default
+          gateway: true
+          unprivileged: false
     deployments:
       description: The gateways that this collection runs, with replicas wanted and available.
       type: list
       elements: dict
       returned: success
     nodes:
-      description: The nodes' addresses, read only where a gateway's front Service is of type C(NodePort).
+      description: >-
+        The nodes' addresses and clouds, read only where a gateway's front Service is of type C(NodePort).
       type: list
       elements: dict
       returned: success
-      sample: [{"name": "lab-control-plane", "addresses": ["198.18.0.2"]}]
+      sample: [{"name": "lab-control-plane", "addresses": ["198.18.0.2"], "provider": "kind"}]
 api_requests:
   description: How many requests the API server was sent, by HTTP method; discovery by the client is not in it.
   returned: always
   type: dict
-  sample: {"GET": 9}
+  sample: {"GET": 11}
 """
 
-from typing import Any
-
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.servicemesh.tcp.plugins.module_utils import _state
 from ansible_collections.servicemesh.tcp.plugins.module_utils._client import Api, ApiError, auth_argument_spec
 from ansible_collections.servicemesh.tcp.plugins.module_utils._failure import explain
-from ansible_collections.servicemesh.tcp.plugins.module_utils._kinds import KINDS, collection_path
-from ansible_collections.servicemesh.tcp.plugins.module_utils._names import GATEWAY_LABEL
-
-ISTIO_GROUP = KINDS["Gateway"].api_version.split("/")[0]
-ISTIO_VERSION = KINDS["Gateway"].api_version.split("/")[1]
-
-
-def read(api: Api) -> dict[str, Any]:
-    """Read the cluster and return its projection."""
-
-    def project(kind: str, projection: Any, selector: str | None = None) -> list[Any]:
-        items = api.get(collection_path(kind), labelSelector=selector)["items"]
-        # Items of a list carry no kind of their own.
-        return [projection(item) for item in items]
-
-    groups = {group["name"]: group for group in api.get("/apis")["groups"]}
-    versions = {item["version"] for item in groups.get(ISTIO_GROUP, {"versions": []})["versions"]}
-    served = ISTIO_VERSION in versions
-    webhooks = api.get(collection_path("MutatingWebhookConfiguration"), labelSelector="app=sidecar-injector")["items"]
-    namespaces = api.get(collection_path("Namespace"))["items"]
-    services = project("Service", _state.service)
-    # A node port's endpoints are the nodes; nobody else needs the right to list them.
-    nodes = any(item["type"] == "NodePort" and GATEWAY_LABEL in item["labels"] for item in services)
-    return {
-        "version": _state.VERSION,
-        "cluster": {
-            "host": api.host,
-            "kubernetes": api.get("/version")["gitVersion"],
-            "openshift": "route.openshift.io" in groups,
-        },
-        "mesh": {
-            "served": served,
-            "control_planes": project("Deployment", _state.control_plane, "app=istiod"),
-            "revisions": _state.revisions(webhooks),
-        },
-        "namespaces": {item["metadata"]["name"]: _state.namespace(item) for item in namespaces},
-        "services": services,
-        "gateways": project("Gateway", _state.gateway) if served else [],
-        "virtual_services": project("VirtualService", _state.virtual_service) if served else [],
-        "deployments": project("Deployment", _state.deployment, GATEWAY_LABEL),
-        "nodes": project("Node", _state.node) if nodes else [],
-    }
+from ansible_collections.servicemesh.tcp.plugins.module_utils._read import read
 
 
 def main() -> None:

@@ -224,100 +224,24 @@ api_requests:
   sample: {"GET": 4, "PATCH": 4}
 """
 
-import time
-from collections.abc import Mapping
-from typing import Any
-
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.servicemesh.tcp.plugins.module_utils import _apply, _state
-from ansible_collections.servicemesh.tcp.plugins.module_utils._announce import Announcement, DrainWait, Look, announce
+from ansible_collections.servicemesh.tcp.plugins.module_utils import _apply
+from ansible_collections.servicemesh.tcp.plugins.module_utils._announce import DrainWait, announce, look_of
 from ansible_collections.servicemesh.tcp.plugins.module_utils._client import Api, ApiError, auth_argument_spec
-from ansible_collections.servicemesh.tcp.plugins.module_utils._envoy import Gateway
 from ansible_collections.servicemesh.tcp.plugins.module_utils._failure import explain
-from ansible_collections.servicemesh.tcp.plugins.module_utils._findings import errors, render
-from ansible_collections.servicemesh.tcp.plugins.module_utils._kinds import collection_path, describe, object_path
-from ansible_collections.servicemesh.tcp.plugins.module_utils._names import gateway_selector
-from ansible_collections.servicemesh.tcp.plugins.module_utils._sessions import Sessions
-from ansible_collections.servicemesh.tcp.plugins.module_utils._wait import lacks, pod_troubles
-
-POLL_SECONDS = 0.5
+from ansible_collections.servicemesh.tcp.plugins.module_utils._findings import errors
+from ansible_collections.servicemesh.tcp.plugins.module_utils._settle import services_of, wait_for
+from ansible_collections.servicemesh.tcp.plugins.module_utils._steps import DEFAULTS
 
 STEP_SPEC = {
-    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+    "state": {"type": "str", "choices": ["present", "absent"], "default": DEFAULTS["state"]},
     "object": {"type": "dict", "required": True},
-    "manager": {"type": "str", "default": "servicemesh.tcp"},
-    "force": {"type": "bool", "default": False},
-    "existing": {"type": "bool", "default": False},
-    "wait": {"type": "bool", "default": False},
-    "drain": {"type": "list", "elements": "int", "default": []},
+    "manager": {"type": "str", "default": DEFAULTS["manager"]},
+    "force": {"type": "bool", "default": DEFAULTS["force"]},
+    "existing": {"type": "bool", "default": DEFAULTS["existing"]},
+    "wait": {"type": "bool", "default": DEFAULTS["wait"]},
+    "drain": {"type": "list", "elements": "int", "default": DEFAULTS["drain"]},
 }
-
-
-def wait_for(api: Api, steps: list[Mapping[str, Any]], seconds: int) -> list[str]:
-    """Wait until every step that asks for it is as wanted; return what still lacks when time is up."""
-    pending = [step for step in steps if step["wait"]]
-    deadline = time.monotonic() + seconds
-    while pending and seconds:
-        lacking = []
-        for step in pending:
-            obj = api.find(object_path(step["object"]))
-            lack = lacks(step["state"], obj)
-            if lack:
-                lacking.append((step, obj, lack))
-        pending = [step for step, _obj, _lack in lacking]
-        if pending and time.monotonic() >= deadline:
-            return [
-                f"{describe(step['object'])}: {'; '.join([lack, *_pods_of(api, obj)])}" for step, obj, lack in lacking
-            ]
-        if pending:
-            time.sleep(POLL_SECONDS)
-    return []
-
-
-def _pods_of(api: Api, obj: Mapping[str, Any] | None) -> list[str]:
-    """Say what holds the pods of a Deployment."""
-    if not obj or obj["kind"] != "Deployment":
-        return []
-    labels = obj["spec"]["selector"].get("matchLabels") or {}
-    selector = ",".join(f"{key}={value}" for key, value in sorted(labels.items()))
-    try:
-        pods = api.get(collection_path("Pod", obj["metadata"]["namespace"]), labelSelector=selector)["items"]
-    except ApiError as error:
-        return [f"its pods could not be read ({error.message})"]
-    return pod_troubles(pods)
-
-
-def services_of(api: Api, steps: list[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Read the Services among the steps as they are now."""
-    found = {}
-    for step in steps:
-        if step["object"]["kind"] == "Service" and step["state"] == "present":
-            path = object_path(step["object"])
-            if path not in found:
-                found[path] = api.find(path)
-    return [_state.service(obj) for obj in found.values() if obj]
-
-
-def look_of(api: Api) -> Look:
-    """Return what asks the Envoys of a gateway."""
-
-    def look(namespace: str, gateway: str) -> Sessions:
-        # Here and not above: it loads the websocket client, which a run that cuts no session need not.
-        from ansible_collections.servicemesh.tcp.plugins.module_utils._portforward import EnvoyReader
-
-        return EnvoyReader(api).sessions(Gateway(gateway, namespace, gateway_selector(gateway, namespace)))
-
-    return look
-
-
-def refuse(module: AnsibleModule, told: Announcement) -> None:
-    """End the module where a finding is an error."""
-    if errors(told.findings):
-        module.fail_json(
-            msg=f"{render(told.findings)}\nNothing was written.",
-            findings=told.findings,
-            plan=told.lines,
-        )
 
 
 def main() -> None:
@@ -338,7 +262,8 @@ def main() -> None:
         look = look_of(api)
         changes = _apply.plan(api, steps, lenient=module.check_mode)
         told = announce(changes, look, module.params["session_policy"], module.params["allow_drain"])
-        refuse(module, told)
+        if errors(told.findings):
+            raise _apply.Refused(told.findings, told=told)
         if not module.check_mode:
             _apply.write(api, changes, DrainWait(look, seconds))
             lacking = wait_for(api, steps, seconds)
@@ -346,9 +271,7 @@ def main() -> None:
                 module.fail_json(msg=f"Not ready after {seconds} s: " + " | ".join(lacking), findings=[])
         services = services_of(api, steps)
     except _apply.Refused as refused:
-        parts = [render(refused.findings)] if refused.findings else []
-        parts += [f"The API server refuses {answer}" for answer in refused.answers]
-        module.fail_json(msg="\n".join([*parts, "Nothing was written."]), findings=refused.findings)
+        module.fail_json(**refused.result())
     except ApiError as error:
         module.fail_json(**explain(error))
     different = [change for change in changes if change.action != "nothing"]
@@ -360,15 +283,7 @@ def main() -> None:
         findings=told.findings,
         services=services,
         planned=module.check_mode,
-        diff=[
-            {
-                "before_header": change.name,
-                "after_header": change.name,
-                "before": _apply.readable(change.before),
-                "after": _apply.readable(change.after),
-            }
-            for change in different
-        ],
+        diff=_apply.diff(different) if module._diff else [],
         api_requests=dict(api.requests),
     )
 

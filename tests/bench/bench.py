@@ -1,152 +1,111 @@
 #!/usr/bin/env python3
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Measure expose_tcp on the lab against what a user would do otherwise, as ratios in one run.
+"""Measure the budgets on the lab against what a user would do otherwise, as ratios in one run.
 
-The other way is one Gateway and one VirtualService per port by "kubectl apply --server-side", the ports of the front
-Service in one apply, and one connection per port until each has answered.
+Usage: bench.py [publish] [planning] [capacity] [--ports 10,100,1000] [--write]
 
-Usage: bench.py [PORTS ...]   (default: 10 100)
+With --write the tables go to docs/benchmarks.md, each part in the place of its last measurement.
 """
 
 from __future__ import annotations
 
-import json
-import socket
-import subprocess
+import argparse
+import os
 import sys
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "tests" / "integration" / "collection"))
+# The tools beside this Python come first; the harness is that of the tests.
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "integration" / "collection"))
+os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 
-from harness import Cluster, Exposure, Playbooks  # noqa: E402  the path is set above
+import capacity
+import planning
+import report
+from harness import Cluster, Exposure, Playbooks
+from ways import FIRST_PORT, ROOT, ByHand, K8sModule, Kubectl, Ours, require
 
-FIRST_PORT = 20000
+# A loop of tasks takes minutes at a hundred ports; a thousand would take an hour.
+LOOP_MAX = 100
 
 
-def timed(work: Callable[[], Any]) -> float:
+def timed(work: Callable[[], object]) -> float:
     """Return the seconds that some work takes."""
     started = time.monotonic()
     work()
     return time.monotonic() - started
 
 
-def ours(exposure: Exposure, count: int) -> dict[str, float]:
-    """Publish ports with expose_tcp: the first run, one that changes nothing, one port more."""
-    records = [exposure.record(f"port-{number}", FIRST_PORT + number) for number in range(count + 1)]
-
-    def run(wanted: list[dict[str, Any]]) -> None:
-        done = exposure.expose(wanted, tcp_allow_withdraw="all")
-        if done.code != 0:
-            sys.exit(done.output[-3000:])
-
-    run(records[:1])
-    seconds = {"first run": timed(lambda: run(records[:count]))}
-    seconds["nothing to change"] = timed(lambda: run(records[:count]))
-    seconds["one port more"] = timed(lambda: run(records))
-    run(records[:1])
+def measure(way: Ours | ByHand) -> dict[str, float]:
+    """Return the seconds of a first run, one that changes nothing, and one port more."""
+    seconds = {
+        "first run": timed(way.first),
+        "nothing to change": timed(way.again),
+        "one port more": timed(way.one_more),
+    }
+    way.clear()
     return seconds
 
 
-def by_hand(exposure: Exposure, count: int, address: str) -> dict[str, float]:
-    """Publish ports as people do by hand, on the same gateway, and wait until the last has answered."""
-    numbers = range(FIRST_PORT + 10000, FIRST_PORT + 10000 + count)
-    objects = [item for number in numbers for item in pair(exposure, number)]
-    ports = [{"name": f"tcp-{number}", "port": number, "targetPort": number, "protocol": "TCP"} for number in numbers]
-    meta = {"name": "edge", "namespace": exposure.name}
-    objects.append({"apiVersion": "v1", "kind": "Service", "metadata": meta, "spec": {"ports": ports}})
-    document = json.dumps({"apiVersion": "v1", "kind": "List", "items": objects})
-
-    def kubectl(*arguments: str) -> None:
-        command = [str(ROOT / "tests/lab/lab"), "exec", "--", "kubectl", *arguments]
-        subprocess.run(command, input=document, text=True, check=True, stdout=subprocess.DEVNULL)
-
-    def apply() -> None:
-        kubectl("apply", "--server-side", "--field-manager=by-hand", "-f", "-")
-
-    def connect() -> None:
-        for number in numbers:
-            until = time.monotonic() + 60
-            while True:
-                if answers(address, number):
-                    break
-                if time.monotonic() > until:
-                    sys.exit(f"port {number} never answered")
-
-    def both() -> None:
-        apply()
-        connect()
-
-    seconds = {"first run": timed(both), "nothing to change": timed(both)}
-    # One request per kind: kubectl's own deletion by label takes minutes for a thousand objects.
-    for plural in ("gateways", "virtualservices"):
-        where = f"/apis/networking.istio.io/v1beta1/namespaces/{exposure.name}/{plural}?labelSelector=by%3Dhand"
-        kubectl("delete", "--raw", where)
-    empty = {"apiVersion": "v1", "kind": "Service", "metadata": meta}
-    document = json.dumps(empty)
-    apply()
-    return seconds
-
-
-def answers(address: str, port: int) -> bool:
-    """Tell whether a port echoes; cheaper than the nc that people start, so that the comparison favours them."""
-    try:
-        with socket.create_connection((address, port), timeout=5) as connection:
-            connection.sendall(b"hello\n")
-            return b"hello" in connection.recv(100)
-    except OSError:
-        return False
-
-
-def pair(exposure: Exposure, number: int) -> list[dict[str, Any]]:
-    """Return the Gateway and the VirtualService of one port."""
-    meta = {"name": f"hand-{number}", "namespace": exposure.name, "labels": {"by": "hand"}}
-    selector = {"servicemesh.tcp/gateway": "edge", "servicemesh.tcp/gateway-namespace": exposure.name}
-    server = {"port": {"number": number, "name": f"tcp-{number}", "protocol": "TCP"}, "hosts": ["*"]}
-    host = f"echo.{exposure.echo}.svc.cluster.local"
-    rule = {"match": [{"port": number}], "route": [{"destination": {"host": host, "port": {"number": 9000}}}]}
-    version = "networking.istio.io/v1beta1"
-    return [
-        {
-            "apiVersion": version,
-            "kind": "Gateway",
-            "metadata": meta,
-            "spec": {"selector": selector, "servers": [server]},
-        },
-        {
-            "apiVersion": version,
-            "kind": "VirtualService",
-            "metadata": meta,
-            "spec": {"hosts": ["*"], "gateways": [meta["name"]], "tcp": [rule]},
-        },
-    ]
+def publish(exposure: Exposure, counts: list[int]) -> list[list[str]]:
+    """Compare the ways for each number of ports."""
+    address = require(exposure.expose([exposure.record("port-0", FIRST_PORT)], tcp_allow_withdraw="all"))
+    address = address.endpoints[0]["addresses"][0]
+    table = []
+    for count in counts:
+        others = [Kubectl(exposure, count, address), K8sModule(exposure, count, address, loop=False)]
+        if count <= LOOP_MAX:
+            others.append(K8sModule(exposure, count, address, loop=True))
+        ours = measure(Ours(exposure, count))
+        for what, seconds in ours.items():
+            table.append([f"{count:,}", what, "expose_tcp", f"{seconds:.1f} s", "1"])
+        for other in others:
+            for what, seconds in measure(other).items():
+                table.append([f"{count:,}", what, other.name, f"{seconds:.1f} s", f"{seconds / ours[what]:.2f}"])
+                print("  ".join(table[-1]), flush=True)
+    order = ["first run", "nothing to change", "one port more"]
+    return sorted(table, key=lambda row: (int(row[0].replace(",", "")), order.index(row[1])))
 
 
 def main() -> None:
-    """Measure and print one table."""
-    counts = [int(word) for word in sys.argv[1:]] or [10, 100]
+    """Measure what was asked for."""
+    parser = argparse.ArgumentParser(description="Measure the budgets on the lab.")
+    parser.add_argument("parts", nargs="*", choices=[*report.HEADS, []], default=[])
+    parser.add_argument("--ports", default="10,100,1000", help="numbers of ports, with commas between")
+    parser.add_argument("--write", action="store_true", help="write docs/benchmarks.md")
+    options = parser.parse_args()
+    counts = [int(word) for word in options.ports.split(",")]
+    parts = options.parts or ["planning", "publish", "capacity"]
+    tables = {}
+    if "planning" in parts:
+        tables["planning"] = planning.rows()
     folder = ROOT / ".lab" / "lab"
     cluster = Cluster(admin=folder / "kubeconfig", limited=folder / "kubeconfig-tcp")
-    print(f"{'ports':>6}  {'what':20}  {'ours':>8}  {'by hand':>8}  ratio")
     with tempfile.TemporaryDirectory() as scratch:
-        exposure = Exposure("bench", Playbooks(ROOT, cluster, Path(scratch)))
-        try:
-            exposure.make()
-            for count in counts:
-                mine = ours(exposure, count)
-                address = exposure.expose([exposure.record("port-0", FIRST_PORT)]).endpoints[0]["addresses"][0]
-                theirs = by_hand(exposure, count, address)
-                for what, seconds in mine.items():
-                    other = theirs.get(what)
-                    against = f"{other:6.1f} s  {seconds / other:.2f}" if other else f"{'':8}"
-                    print(f"{count:6}  {what:20}  {seconds:6.1f} s  {against}", flush=True)
-        finally:
-            exposure.remove()
+        playbooks = Playbooks(ROOT, cluster, Path(scratch))
+        for part in ("publish", "capacity"):
+            if part not in parts:
+                continue
+            exposure = Exposure(f"bench-{part}", playbooks)
+            # Each port would take one of the cluster's 2,768 node ports.
+            if part == "capacity":
+                exposure.gateway["service"]["allocate_node_ports"] = False
+            try:
+                exposure.make()
+                if part == "publish":
+                    tables[part] = publish(exposure, counts)
+                else:
+                    first = require(exposure.expose([exposure.record("port-0", FIRST_PORT)], tcp_allow_withdraw="all"))
+                    address = first.endpoints[0]["addresses"][0]
+                    tables[part] = capacity.rows(exposure, address, (1, 100, 1000, 2500, 5000, 10000))
+            finally:
+                exposure.remove()
+    print(report.render(tables))
+    if options.write:
+        report.write(ROOT / "docs" / "benchmarks.md", tables, time.strftime("%Y-%m-%d"))
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import render_docs
 import yaml
-from ansible_collections.servicemesh.tcp.plugins.module_utils import _gateways, _records
+from ansible_collections.servicemesh.tcp.plugins.module_utils import _gateways, _limit_keys, _records
 
 ROOT = Path(__file__).resolve().parents[2]
 USES = render_docs.all_uses()
@@ -63,6 +63,7 @@ def test_every_inventory_variable_has_a_default() -> None:
         ("expose_ports", "probe.", _records.PROBE_KEYS, _records.PROBE_BUILT),
         ("gateways_definitions", "", _gateways.GATEWAY_KEYS, _gateways.GATEWAY_BUILT),
         ("gateways_definitions", "service.", _gateways.SERVICE_KEYS, _gateways.SERVICE_BUILT),
+        ("gateways_definitions", "service.limits.", _limit_keys.LIMIT_KEYS, _limit_keys.LIMIT_KEYS),
     ],
 )
 def test_manual_has_every_key(argument: str, prefix: str, known: frozenset[str], built: frozenset[str]) -> None:

@@ -6,9 +6,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from ansible_collections.servicemesh.tcp.plugins.module_utils._gateways import read_gateways
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import (
+    COLLECTION,
     DEFINED_BY_LABEL,
     gateway_labels,
+    gateway_pod_labels,
     gateway_selector,
     port_name,
     set_labels,
@@ -21,6 +24,20 @@ EDGE = {"name": "edge", "namespace": "gateways", "service": {"type": "LoadBalanc
 EDGE_REFERENCE = {"name": "edge", "namespace": "gateways"}
 BACKEND = {"namespace": "apps", "service": "echo", "port": 9000}
 BACKEND_HOST = "echo.apps.svc.cluster.local"
+
+
+def gateway_with(**service_keys: Any) -> dict[str, Any]:
+    """Return gateway edge as it is read, its front Service defined by these keys."""
+    (found,), findings = read_gateways([{**EDGE, "service": service_keys}])
+    assert findings == []
+    return found
+
+
+def loaded(count: int, name: str = "edge", first: int = 20000, observed: Any = None) -> dict[str, Any]:
+    """Return a front Service of edge as it is after a run, with a number of ports, the health port among them."""
+    numbers = [15021, *range(first, first + count - 1)]
+    ports = [{"port": port, "name": f"tcp-{port}-00000000", "node_port": None} for port in numbers]
+    return {"gateway": "edge", "namespace": "gateways", "name": name, "ports": ports, "observed": observed}
 
 
 def record(name: str = "a", port: Any = 8081, **more: Any) -> dict[str, Any]:
@@ -36,6 +53,7 @@ def service_port(port: int, target: int | str | None = None, name: str = "", **m
         "target_port": port if target is None else target,
         "node_port": None,
         "protocol": "TCP",
+        "app_protocol": "",
         **more,
     }
 
@@ -54,8 +72,12 @@ def service(name: str, namespace: str, ports: Any = (), **more: Any) -> dict[str
         "labels": {},
         "created": "",
         "type": "ClusterIP",
+        "class": "",
+        "annotations": {},
         "selector": {},
         "ports": list(ports),
+        "external_name": "",
+        "health_check_node_port": None,
         "cluster_ip": "10.96.0.1",
         "external_ips": [],
         "addresses": [],
@@ -67,6 +89,14 @@ def service(name: str, namespace: str, ports: Any = (), **more: Any) -> dict[str
 def front(ports: Any = (), managers: dict[str, list[int]] | None = None, **more: Any) -> dict[str, Any]:
     """Return the projected front Service of gateway edge; managers are field managers with their ports."""
     return service("edge", "gateways", ports, **{"labels": gateway_labels("edge"), "managers": managers or {}, **more})
+
+
+def further_front(number: int, *records: tuple[str, int], set_name: str = "default", **more: Any) -> dict[str, Any]:
+    """Return a further front Service of edge with the ports of one set."""
+    ports = [service_port(15021, name="status-port"), *(own_port(*item, set_name=set_name) for item in records)]
+    managers = {COLLECTION: [15021], set_manager(set_name): [item[1] for item in records]}
+    labels = gateway_labels("edge")
+    return service(f"edge-{number}", "gateways", ports, **{"labels": labels, "managers": managers, **more})
 
 
 def owned_front(*records: tuple[str, int] | tuple[str, int, int], set_name: str = "default") -> dict[str, Any]:
@@ -92,6 +122,8 @@ def istio_gateway(*servers: tuple[str, int], set_name: str = "default", **more: 
                 "protocol": "TCP",
                 "bind": "",
                 "hosts": ["./*"],
+                "tls": "",
+                "credential": "",
             }
             for name, port in servers
         ],
@@ -102,7 +134,8 @@ def istio_gateway(*servers: tuple[str, int], set_name: str = "default", **more: 
 def virtual_service(*ports: int, set_name: str = "default") -> dict[str, Any]:
     """Return the projected VirtualService of a set on edge, all rules to the usual backend."""
     name = set_object_name("edge", set_name)
-    rules = [{"ports": [port], "destinations": [{"host": BACKEND_HOST, "port": BACKEND["port"]}]} for port in ports]
+    destination = {"host": BACKEND_HOST, "port": BACKEND["port"], "subset": "", "weight": 0}
+    rules = [{"ports": [port], "match_gateways": [[]], "destinations": [dict(destination)]} for port in ports]
     return {
         "name": name,
         "namespace": "gateways",
@@ -111,7 +144,41 @@ def virtual_service(*ports: int, set_name: str = "default") -> dict[str, Any]:
         "created": "",
         "hosts": ["*"],
         "gateways": [name],
+        "export_to": ["."],
         "tcp": rules,
+        "tls": [],
+        "http": False,
+    }
+
+
+def control_plane(**more: Any) -> dict[str, Any]:
+    """Return a projected istiod without settings."""
+    return {
+        "name": "istiod",
+        "namespace": "istio-system",
+        "revision": "default",
+        "version": "1.31",
+        "ready": True,
+        "scoped": False,
+        "enhanced": None,
+        "member_roll": False,
+        "domain": "cluster.local",
+        "config": {"discovery_selectors": [], "export_to": ["*"], "unprivileged": False},
+        **more,
+    }
+
+
+def workload(name: str = "edge", namespace: str = "gateways", **more: Any) -> dict[str, Any]:
+    """Return a projected gateway workload with the labels that this collection gives."""
+    return {
+        "name": name,
+        "namespace": namespace,
+        "labels": gateway_pod_labels(name, namespace),
+        "pods": 1,
+        "revision": "default",
+        "gateway": True,
+        "unprivileged": False,
+        **more,
     }
 
 
@@ -136,25 +203,14 @@ def namespaces(*names: str) -> dict[str, Any]:
 def state(*services: dict[str, Any], **more: Any) -> dict[str, Any]:
     """Return a projection of a cluster with a ready mesh, the usual backend and gateway edge's Deployment."""
     return {
-        "version": 1,
+        "version": 2,
         "cluster": {"host": "https://cluster.test:6443", "kubernetes": "v1.34.4", "openshift": False},
-        "mesh": {
-            "served": True,
-            "revisions": ["default"],
-            "control_planes": [
-                {
-                    "name": "istiod",
-                    "namespace": "istio-system",
-                    "revision": "default",
-                    "version": "1.31",
-                    "ready": True,
-                }
-            ],
-        },
+        "mesh": {"served": True, "revisions": ["default"], "control_planes": [control_plane()], "unread": []},
         "namespaces": namespaces("gateways", "apps"),
         "services": [service("echo", "apps", [service_port(9000)]), *services],
         "gateways": [],
         "virtual_services": [],
+        "workloads": [],
         "deployments": [deployment()],
         "nodes": [],
         **more,

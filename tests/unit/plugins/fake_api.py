@@ -121,6 +121,10 @@ class FakeApi:
                 return None
             raise
 
+    def metadata(self, path: str, **query: Any) -> list[dict[str, Any]]:
+        """Read the objects of a path with their metadata only."""
+        return [{"metadata": item["metadata"]} for item in self.get(path, **query)["items"]]
+
     def request(
         self,
         method: str,
@@ -236,8 +240,11 @@ def _is_collection(path: str, kind: str) -> bool:
 def _selected(obj: Mapping[str, Any], selector: str | None) -> bool:
     labels = obj["metadata"].get("labels") or {}
     for term in (selector or "").split(","):
+        absent, term = term.startswith("!"), term.lstrip("!")
         key, equals, value = term.partition("=")
-        if term and (key not in labels or (equals and labels[key] != value)):
+        if term and (key in labels) is absent:
+            return False
+        if equals and labels[key] != value:
             return False
     return True
 

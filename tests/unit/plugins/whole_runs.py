@@ -54,10 +54,16 @@ def make_gateways(api: FakeApi, gateways: Sequence[Mapping[str, Any]] = GATEWAYS
     return _carry_out(api, gateway_plan(gateways, mesh_state.read(api), **arguments))
 
 
-def publish(api: FakeApi, records: Sequence[Mapping[str, Any]], set_name: str = "default", **arguments: Any) -> Changes:
+def publish(
+    api: FakeApi,
+    records: Sequence[Mapping[str, Any]],
+    set_name: str = "default",
+    gateways: Sequence[Mapping[str, Any]] = REFERENCES,
+    **arguments: Any,
+) -> Changes:
     """Run the role expose with state present."""
     state = mesh_state.read(api)
-    mapped = port_map(records, REFERENCES, state, set_name=set_name)
+    mapped = port_map(records, gateways, state, set_name=set_name)
     assert not errors(mapped["findings"]), mapped["findings"]
     return _carry_out(api, exposure_plan(mapped, state, set_name=set_name, **arguments))
 

@@ -104,11 +104,6 @@ CALLS = {
         ([1], [2], [3], [4], "lab", "false", "yes"),
         (([1], [2], [3], [4]), {"cluster": "lab", "probed": False, "planned": True}),
     ),
-    "withdrawal_steps": (
-        "withdrawal_plan",
-        (SEEN, "team", ["a", 5]),
-        ((SEEN,), {"set_name": "team", "names": ["a", "5"]}),
-    ),
 }
 
 
@@ -145,7 +140,6 @@ def test_the_filters_that_only_show():
             ({"ports": [], "findings": []}, SEEN, "s", True, "all"),
             "allow_withdraw must be a list, not str",
         ),
-        ("withdrawal_steps", (SEEN, "s", "a"), "names must be a list, not str"),
         ("echo_server_steps", ("x", SEEN, "i"), "the input must be a list, not str"),
         ("probe_targets", ([], "x"), "services must be a list, not str"),
         ("probe_targets", ([], [], "x"), "nodes must be a list, not str"),
@@ -167,15 +161,15 @@ def test_what_is_exposed_is_a_port_map(given):
     )
 
 
-@pytest.mark.parametrize("given", [{}, {"version": 2}, {"version": "1"}, [], "state", {**SEEN, "version": None}])
-@pytest.mark.parametrize("name", ["gateway_port_map", "gateway_steps", "exposure_steps", "withdrawal_steps"])
+@pytest.mark.parametrize("given", [{}, {"version": 3}, {"version": "1"}, [], "state", {**SEEN, "version": None}])
+@pytest.mark.parametrize("name", ["gateway_port_map", "gateway_steps", "exposure_steps"])
 def test_a_state_is_mesh_state_s(name, given):
-    before = {"withdrawal_steps": [], "gateway_port_map": [[], []], "exposure_steps": [MAP]}
+    before = {"gateway_port_map": [[], []], "exposure_steps": [MAP]}
     arguments = [*before.get(name, [[]]), given]
     with pytest.raises(AnsibleFilterError) as caught:
         filter_of(name)(*arguments)
     assert str(caught.value) == (
-        f"servicemesh.tcp.{name}: state must be what servicemesh.tcp.mesh_state returned as 'mesh' (version 1)"
+        f"servicemesh.tcp.{name}: state must be what servicemesh.tcp.mesh_state returned as 'mesh' (version 2)"
     )
 
 

@@ -84,6 +84,16 @@ def test_a_request_leaves_out_what_is_not_set(api, client):
     assert sent["_request_timeout"] == (10, 60)
 
 
+def test_metadata_alone_is_asked_for_as_such(api, client):
+    client.answer = b'{"items": [{"metadata": {"name": "a"}}]}'
+    assert api.metadata("/api/v1/pods", labelSelector="x") == [{"metadata": {"name": "a"}}]
+    api.get("/api/v1/pods")
+    (_method, _path, narrow), (_other, _place, whole) = client.sent
+    assert narrow["header_params"] == {"Accept": "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"}
+    assert narrow["query_params"] == [("labelSelector", "x")]
+    assert whole["header_params"] == {}
+
+
 def test_requests_are_counted_also_when_they_fail(api, client):
     api.get("/a")
     client.answer = refusal(404, "Not Found", "{}")

@@ -20,6 +20,7 @@ from ansible_collections.servicemesh.tcp.tests.unit.plugins.builders import (
     EDGE_REFERENCE,
     deployment,
     front,
+    further_front,
     istio_gateway,
     owned_front,
     record,
@@ -39,6 +40,20 @@ ROLE = new_object("Namespace", "apps", None, OURS)
 def mapped(*records, gateways=(EDGE,), cluster=None, **arguments):
     """Provoke findings of the planner."""
     return port_map(records, gateways, state() if cluster is None else cluster, **arguments)["findings"]
+
+
+def planned(count, cluster=None, **service_keys):
+    """Provoke findings of the plan, by a number of ports on a gateway with such a front Service."""
+    cluster = state() if cluster is None else cluster
+    records = [record(f"r{port}", port) for port in range(20000, 20000 + count)]
+    found = port_map(records, [{**EDGE, "service": service_keys}], cluster)
+    return exposure_plan(found, cluster)["findings"]
+
+
+def crowd():
+    """Return a cluster with just one node port free."""
+    ports = [service_port(1, node_port=port) for port in range(30000, 32767)]
+    return state(service("crowd", "apps", ports, type="NodePort"), service("x", "apps", [service_port(80)]))
 
 
 def explained(status, message):
@@ -108,6 +123,12 @@ TEXTS = {
         'Namespace apps: the API server refuses to write: namespaces "apps" is forbidden.'
         " Grant the right; docs/rbac.yaml holds all that this collection needs.",
     ),
+    "FRONT_SERVICE_TAKEN": (
+        lambda: mapped(gateways=[{**EDGE, "name": "edge-2"}], cluster=state(further_front(2))),
+        "gateway 'edge-2': the Service of that name in namespace 'gateways' is a further front Service of gateway"
+        " 'edge'. Rename this gateway; names like that of another gateway with '-2' belong to that one's"
+        " service.max_ports.",
+    ),
     "GATEWAY_DEFINED_ELSEWHERE": (
         lambda: mapped(cluster=state(deployments=[deployment("other")])),
         "gateway 'edge': the gateway was defined by set 'other'; set 'default' may not define it again."
@@ -137,6 +158,33 @@ TEXTS = {
         lambda: mapped(record(prot="tcp")),
         "record 'a': 'prot' is not a known key; did you mean 'port'? Mend the spelling, or take the key out.",
     ),
+    "LB_LIMIT": (
+        lambda: planned(50, provider="aws-nlb"),
+        "Service gateways/edge: 51 listeners (with its health port) are too many for the AWS Network Load Balancer: it"
+        " takes 50 (AWS, 'Quotas for your Network Load Balancers', not adjustable)."
+        " Set service.max_ports to 50 or less, so that ports beyond it go to further front Services, or publish on a"
+        " second gateway. Another number goes into service.limits, another kind of load balancer into"
+        " service.provider.",
+    ),
+    "LB_LIMIT_NEAR": (
+        lambda: planned(44, provider="aws-nlb"),
+        "Service gateways/edge: 45 listeners (with its health port), of the 50 that the AWS Network Load Balancer takes"
+        " (AWS, 'Quotas for your Network Load Balancers', not adjustable)."
+        " Set service.max_ports to 50 or less, so that ports beyond it go to further front Services, or plan a second"
+        " gateway, before more ports are refused.",
+    ),
+    "LB_SPAN": (
+        lambda: planned(9, provider="gcp"),
+        "Service gateways/edge: the Google Cloud external passthrough load balancer forwards ports 15021 to 20008 to"
+        " the nodes for the 10 ports of this Service; its firewall rule lets in those 10 only."
+        " Nothing to do; no other load balancer can use the ports between on the same address.",
+    ),
+    "MAX_PORTS_EXCEEDED": (
+        lambda: planned(3, state(owned_front(*((f"r{port}", port) for port in range(20000, 20003)))), max_ports=2),
+        "Service gateways/edge: it has 3 ports, and service.max_ports is 2."
+        " Nothing was moved, because a port that changes its Service changes its address. Where that is wanted,"
+        " withdraw ports of it and publish them again.",
+    ),
     "NAMESPACE_IN_USE": (
         lambda: refused({"state": "absent", "object": ROLE}, others_inside),
         "Namespace apps: the namespace was made by this collection, but others use it by now: Pod intruder."
@@ -150,6 +198,19 @@ TEXTS = {
     "NAME_TAKEN": (
         lambda: mapped(record("a", 1), record("a", 2)),
         "record 'a': the name 'a' is used 2 times. Names are unique: a record's name is unique in its set.",
+    ),
+    "NODE_PORTS_EXHAUSTED": (
+        lambda: planned(1, crowd()),
+        "set 'default': this run needs 2 more node ports, and of the 2768 in 30000-32767 (kube-apiserver"
+        " --service-node-port-range, its default) 1 are free; most are held by apps/crowd with 2767."
+        " Set service.allocate_node_ports to false where the load balancer can do without, take service.type ClusterIP"
+        " with external_ips, or withdraw ports. Another range of the cluster goes into service.limits.node_ports.",
+    ),
+    "NODE_PORTS_NEEDED": (
+        lambda: planned(1, provider="aws-classic", allocate_node_ports=False),
+        "Service gateways/edge: service.allocate_node_ports is false, but the AWS Classic Load Balancer sends to node"
+        " ports and leaves out a port without one."
+        " Leave service.allocate_node_ports out. If the load balancer is of another kind, say so in service.provider.",
     ),
     "NODE_PORT_TAKEN": (
         lambda: mapped(
@@ -170,6 +231,11 @@ TEXTS = {
         " networking.istio.io/v1beta1."
         " Install a mesh first; the collection needs networking.istio.io/v1beta1 and a running istiod.",
     ),
+    "OBJECT_TOO_LARGE": (
+        lambda: planned(100, limits={"object_bytes": 15000}),
+        "Service gateways/edge: it would have 101 ports and about 17345 bytes; the API server stores 15000 in one"
+        " object (service.limits.object_bytes). Set service.max_ports, so that the ports are spread over several front"
+        " Services. Another limit of the cluster goes into service.limits.object_bytes.",
     "PORTS_KEPT": (
         lambda: exposure_plan({"ports": [], "findings": []}, KEPT, prune=False)["findings"],
         "set 'default': on gateway gateways/edge these ports stay published, though this run does not declare them:"
@@ -198,6 +264,13 @@ TEXTS = {
         lambda: mapped(gateways=[{**EDGE, "mesh": "v9"}]),
         "gateway 'edge': the mesh has no revision 'v9'; it has default. Mend the gateway's 'mesh', or leave it out.",
     ),
+    "SECURITY_GROUP_RULES": (
+        lambda: planned(14, provider="aws-nlb", source_ranges=["10.0.0.0/8"]),
+        "Service gateways/edge: its ports need 61 inbound rules in one security group (15 x 1 for source ranges + 1 for"
+        " ICMP + 15 x 3 for health checks from subnets); 60 are allowed (AWS, 'Amazon VPC quotas', adjustable), and"
+        " beyond them the load balancer is not brought up to date."
+        " Have the quota raised and say the new one in service.limits.security_group_rules, give fewer"
+        " source_ranges, or use a security group of your own.",
     "SESSIONS_UNSEEN": (
         lambda: told(Sessions(problems=("no right to list pods in namespace gateways",))),
         "gateway 'edge': this run cuts whatever is open on port 8081, and what is open could not be seen: no right to"
@@ -243,6 +316,11 @@ def test_every_code_is_provoked():
 
 
 def test_a_code_keeps_its_severity():
+    assert {code: rule.severity for code, rule in CATALOGUE.items() if rule.severity != "error"} == {
+        "LB_LIMIT_NEAR": "warning",
+        "LB_SPAN": "note",
+        "MAX_PORTS_EXCEEDED": "warning",
+        "SECURITY_GROUP_RULES": "warning",
     milder = {code: rule.severity for code, rule in CATALOGUE.items() if rule.severity != "error"}
     assert milder == {
         "PORTS_KEPT": "note",

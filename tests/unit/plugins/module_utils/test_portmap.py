@@ -15,6 +15,7 @@ from ansible_collections.servicemesh.tcp.tests.unit.plugins.builders import (
     EDGE_REFERENCE,
     deployment,
     front,
+    gateway_with,
     istio_gateway,
     messages,
     owned_front,
@@ -60,8 +61,10 @@ def test_what_a_record_becomes():
                 },
                 "cluster": "outbound|9000||echo.apps.svc.corp.example",
                 "probe": {"mode": "connect", "timeout": 5},
+                "service": "edge",
             }
         ],
+        "gateways": [{"name": "edge", "namespace": "gateways", "service": gateway_with()["service"]}],
         "findings": [],
     }
 

@@ -10,6 +10,8 @@ import pytest
 from ansible_collections.servicemesh.tcp.plugins.module_utils import _state
 
 META = {"name": "edge", "namespace": "gateways", "uid": "u", "creationTimestamp": "2026-01-01T00:00:00Z"}
+NO_TLS = {"tls": "", "credential": ""}
+PORT = {"node_port": None, "protocol": "TCP", "app_protocol": ""}
 IDENTITY = {
     "name": "edge",
     "namespace": "gateways",
@@ -59,14 +61,21 @@ def test_a_port_s_key_without_protocol_is_tcp():
 
 def test_a_service():
     obj = {
-        "metadata": {**META, "labels": {"a": "b"}, "managedFields": [entry("a", 80)]},
+        "metadata": {
+            **META,
+            "labels": {"a": "b"},
+            "annotations": {"metallb.io/ip-allocated-from-pool": "first", "kubernetes.io/description": "x"},
+            "managedFields": [entry("a", 80)],
+        },
         "spec": {
             "type": "LoadBalancer",
+            "loadBalancerClass": "io.cilium/bgp-control-plane",
+            "healthCheckNodePort": 31000,
             "selector": {"x": "y"},
             "clusterIP": "10.96.0.1",
             "externalIPs": ["198.18.0.9"],
             "ports": [
-                {"name": "web", "port": 80, "targetPort": "http", "nodePort": 30080, "protocol": "TCP"},
+                {"name": "web", "port": 80, "targetPort": "http", "nodePort": 30080, "appProtocol": "http"},
                 {"port": 53, "protocol": "UDP"},
             ],
         },
@@ -76,11 +85,15 @@ def test_a_service():
         **IDENTITY,
         "labels": {"a": "b"},
         "type": "LoadBalancer",
+        "class": "io.cilium/bgp-control-plane",
+        "annotations": {"metallb.io/ip-allocated-from-pool": "first"},
         "selector": {"x": "y"},
         "ports": [
-            {"name": "web", "port": 80, "target_port": "http", "node_port": 30080, "protocol": "TCP"},
-            {"name": "", "port": 53, "target_port": 53, "node_port": None, "protocol": "UDP"},
+            {**PORT, "name": "web", "port": 80, "target_port": "http", "node_port": 30080, "app_protocol": "http"},
+            {**PORT, "name": "", "port": 53, "target_port": 53, "protocol": "UDP"},
         ],
+        "external_name": "",
+        "health_check_node_port": 31000,
         "cluster_ip": "10.96.0.1",
         "external_ips": ["198.18.0.9"],
         "addresses": ["198.18.0.1", "lb.example"],
@@ -93,13 +106,24 @@ def test_a_service_with_nothing():
     assert found == {
         **IDENTITY,
         "type": "ClusterIP",
+        "class": "",
+        "annotations": {},
         "selector": {},
         "ports": [],
+        "external_name": "",
+        "health_check_node_port": None,
         "cluster_ip": "",
         "external_ips": [],
         "addresses": [],
         "managers": {},
     }
+
+
+def test_where_an_external_name_leads():
+    spec = {"type": "ExternalName", "externalName": "db.example"}
+    assert _state.service({"metadata": META, "spec": spec})["external_name"] == "db.example"
+    # The API server keeps the field when the type has changed.
+    assert _state.service({"metadata": META, "spec": {**spec, "type": "ClusterIP"}})["external_name"] == ""
 
 
 def test_a_gateway():
@@ -113,47 +137,66 @@ def test_a_gateway():
         "source": "hosts.yml",
         "selector": {"istio": "edge"},
         "servers": [
-            {"port": 8081, "name": "tcp", "protocol": "TCP", "bind": "0.0.0.0", "hosts": ["./*"]},
-            {"port": None, "name": "", "protocol": "", "bind": "", "hosts": []},
+            {**NO_TLS, "port": 8081, "name": "tcp", "protocol": "TCP", "bind": "0.0.0.0", "hosts": ["./*"]},
+            {**NO_TLS, "port": None, "name": "", "protocol": "", "bind": "", "hosts": []},
         ],
     }
     assert _state.gateway({"metadata": META}) == {**IDENTITY, "source": "", "selector": {}, "servers": []}
 
 
+@pytest.mark.parametrize(
+    ("tls", "found"),
+    [
+        (None, ("", "")),
+        # What the zero value means, and what an empty object is.
+        ({}, ("SIMPLE", "")),
+        ({"mode": "PASSTHROUGH"}, ("PASSTHROUGH", "")),
+        ({"mode": "MUTUAL", "credentialName": "cert"}, ("MUTUAL", "cert")),
+    ],
+)
+def test_a_server_s_tls(tls, found):
+    [server] = _state.gateway({"metadata": META, "spec": {"servers": [{"tls": tls}]}})["servers"]
+    assert (server["tls"], server["credential"]) == found
+
+
 def test_a_virtual_service():
     rule = {
-        "match": [{"port": 8081}, {"port": 8082}],
-        "route": [{"destination": {"host": "a", "port": {"number": 1}}, "weight": 50}, {"destination": {"host": "b"}}],
+        "match": [{"port": 8081}, {"port": 8082, "gateways": ["g"]}, {"port": 0}, {}],
+        "route": [
+            {"destination": {"host": "a", "port": {"number": 1}, "subset": "v1"}, "weight": 50},
+            {"destination": {"host": "b"}},
+        ],
     }
-    obj = {"metadata": META, "spec": {"hosts": ["*"], "gateways": ["g"], "tcp": [rule, {}], "http": [{}]}}
-    assert _state.virtual_service(obj) == {
+    tls = {"match": [{"sniHosts": ["x.test"]}, {"port": 443, "sniHosts": ["y.test", "z.test"]}]}
+    spec = {"hosts": ["*"], "gateways": ["g"], "exportTo": ["."], "tcp": [rule, {}], "tls": [tls], "http": [{}]}
+    assert _state.virtual_service({"metadata": META, "spec": spec}) == {
         **IDENTITY,
         "hosts": ["*"],
         "gateways": ["g"],
+        "export_to": ["."],
         "tcp": [
-            {"ports": [8081, 8082], "destinations": [{"host": "a", "port": 1}, {"host": "b", "port": None}]},
-            {"ports": [], "destinations": []},
+            {
+                "ports": [8081, 8082, None, None],
+                "match_gateways": [[], ["g"], [], []],
+                "destinations": [
+                    {"host": "a", "port": 1, "subset": "v1", "weight": 50},
+                    {"host": "b", "port": None, "subset": "", "weight": 0},
+                ],
+            },
+            {"ports": [], "match_gateways": [], "destinations": []},
         ],
+        "tls": [
+            {
+                "ports": [None, 443],
+                "match_gateways": [[], []],
+                "sni": [["x.test"], ["y.test", "z.test"]],
+                "destinations": [],
+            }
+        ],
+        "http": True,
     }
-    assert _state.virtual_service({"metadata": META})["tcp"] == []
-
-
-@pytest.mark.parametrize(
-    ("labels", "image", "status", "found"),
-    [
-        ({"istio.io/rev": "v1"}, "hub/pilot:1.31.0", {"readyReplicas": 1}, ("v1", "1.31.0", True)),
-        ({}, "hub/pilot", {}, ("default", "", False)),
-        ({}, "hub/pilot:1.31.0", {"readyReplicas": 0}, ("default", "1.31.0", False)),
-    ],
-)
-def test_a_control_plane(labels, image, status, found):
-    obj = {
-        "metadata": {**META, "labels": labels},
-        "spec": {"template": {"spec": {"containers": [{"image": image}]}}},
-        "status": status,
-    }
-    result = _state.control_plane(obj)
-    assert (result["revision"], result["version"], result["ready"]) == found
+    empty = _state.virtual_service({"metadata": META})
+    assert (empty["tcp"], empty["tls"], empty["http"], empty["export_to"]) == ([], [], False, [])
 
 
 @pytest.mark.parametrize(
@@ -192,4 +235,9 @@ def test_a_namespace():
 )
 def test_a_node(addresses, found):
     obj = {"metadata": META, "status": {"addresses": [{"type": kind, "address": ip} for kind, ip in addresses]}}
-    assert _state.node(obj) == {"name": "edge", "addresses": found}
+    assert _state.node(obj) == {"name": "edge", "addresses": found, "provider": ""}
+
+
+def test_a_node_of_a_cloud():
+    obj = {"metadata": META, "spec": {"providerID": "aws:///eu-west-1a/i-1"}}
+    assert _state.node(obj) == {"name": "edge", "addresses": [], "provider": "aws"}

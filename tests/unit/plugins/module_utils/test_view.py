@@ -29,6 +29,7 @@ def listener(name: str, port: int, target: int, routed: bool = True) -> dict:
     return {
         "gateway": "edge",
         "namespace": "gateways",
+        "service": "edge",
         "port": port,
         "port_name": port_name(port, "default", name),
         "hash": short_hash("default", name),

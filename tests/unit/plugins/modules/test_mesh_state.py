@@ -25,7 +25,7 @@ def test_the_number_of_requests_does_not_depend_on_the_ports():
     few, many = published(10), published(1000)
     assert len(mesh_state.read(few)["gateways"][0]["servers"]) == 10
     assert len(mesh_state.read(many)["gateways"][0]["servers"]) == 1000
-    assert dict(few.requests) == dict(many.requests) == {"GET": 9}
+    assert dict(few.requests) == dict(many.requests) == {"GET": 11}
 
 
 def test_what_is_read_is_asked_for_as_narrowly_as_possible():
@@ -35,9 +35,14 @@ def test_what_is_read_is_asked_for_as_narrowly_as_possible():
     api.request = lambda method, path, body=None, query=None, content_type=None: (
         asked.append((path, (query or {}).get("labelSelector"))) or read(method, path, body, query, content_type)
     )
+    as_metadata = api.metadata
+    api.metadata = lambda path, **query: asked.append((path, "metadata only")) or as_metadata(path, **query)
     mesh_state.read(api)
     assert sorted(asked, key=str) == [
         ("/api/v1/namespaces", None),
+        ("/api/v1/namespaces/istio-system/configmaps/istio", None),
+        ("/api/v1/pods", "metadata only"),
+        ("/api/v1/pods", "service.istio.io/canonical-name,!security.istio.io/tlsMode"),
         ("/api/v1/services", None),
         ("/apis", None),
         ("/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations", "app=sidecar-injector"),
@@ -51,7 +56,7 @@ def test_what_is_read_is_asked_for_as_narrowly_as_possible():
 
 def test_the_projection():
     mesh = mesh_state.read(published(1))
-    assert mesh["version"] == 1
+    assert mesh["version"] == 2
     assert mesh["cluster"] == {"host": "https://cluster.test:6443", "kubernetes": "v1.34.4", "openshift": False}
     assert mesh["mesh"]["served"] is True
     assert mesh["mesh"]["revisions"] == ["default"]
@@ -70,9 +75,9 @@ def test_the_projection():
 def test_a_cluster_without_istio_is_not_asked_for_istio():
     api = FakeApi(istio=False)
     mesh = mesh_state.read(api)
-    assert mesh["mesh"] == {"served": False, "control_planes": [], "revisions": []}
+    assert mesh["mesh"] == {"served": False, "control_planes": [], "revisions": [], "unread": []}
     assert (mesh["gateways"], mesh["virtual_services"]) == ([], [])
-    assert not [path for _method, path in api.log if "networking.istio.io" in path]
+    assert not [path for _method, path in api.log if "networking.istio.io" in path or "pods" in path]
 
 
 @pytest.mark.parametrize(
@@ -106,6 +111,48 @@ def test_nodes_are_read_where_their_addresses_are_needed_only(kind, nodes):
     assert (("GET", "/api/v1/nodes") in api.log) is bool(nodes)
 
 
+def mesh_with(text):
+    """Return a published port's cluster whose istiod has a MeshConfig."""
+    api = published(1)
+    api.add(new_object("ConfigMap", "istio", "istio-system", {}, data={"mesh": text}))
+    return mesh_state.read(api)["mesh"]
+
+
+@pytest.mark.parametrize("text", ["", "[]", "a: [", "text"])
+def test_a_mesh_config_that_says_nothing_is_unknown(text):
+    assert mesh_with(text)["control_planes"][0]["config"] is None
+
+
+def test_the_mesh_config_is_read():
+    [plane] = mesh_with("discoverySelectors:\n- matchLabels: {mesh: a}")["control_planes"]
+    assert plane["config"]["discovery_selectors"] == [{"matchLabels": {"mesh": "a"}}]
+
+
+def test_gateway_pods_are_read_without_sidecars():
+    api = published(1)
+    labels = {"service.istio.io/canonical-name": "edge"}
+    api.add(new_object("Pod", "edge-1", "gateways", labels))
+    api.add(new_object("Pod", "app-1", "apps", {**labels, "security.istio.io/tlsMode": "istio"}))
+    api.add(new_object("Pod", "job-1", "apps", {}))
+    assert [item["name"] for item in mesh_state.read(api)["workloads"]] == ["edge-1"]
+
+
+@pytest.mark.parametrize("path", ["/api/v1/pods", "/api/v1/namespaces/istio-system/configmaps/istio"])
+def test_what_may_not_be_read_is_known_to_be_unknown(path):
+    api = published(1)
+    api.refusals[("GET", path)] = ApiError(403, "Forbidden", "no", "GET", path)
+    mesh = mesh_state.read(api)
+    assert mesh["mesh"]["unread"] == [path]
+    assert (mesh["workloads"], mesh["mesh"]["control_planes"][0]["config"]) == ([], None)
+
+
+def test_another_refusal_than_a_missing_right_is_told():
+    api = published(1)
+    api.refusals[("GET", "/api/v1/pods")] = ApiError(500, "Broken", "no", "GET", "/api/v1/pods")
+    with pytest.raises(ApiError):
+        mesh_state.read(api)
+
+
 def test_the_module_returns_the_projection_and_its_requests():
     api = published(1)
     found = run_module(mesh_state, api)
@@ -113,7 +160,7 @@ def test_the_module_returns_the_projection_and_its_requests():
         "failed": False,
         "changed": False,
         "mesh": mesh_state.read(api.copy()),
-        "api_requests": {"GET": 9},
+        "api_requests": {"GET": 11},
     }
 
 

@@ -1,0 +1,93 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The write phase of a set in one process: read, plan, try; then, under the gateways' Leases, read, plan and write.
+
+A run that has nothing to change reads once and takes no Lease.
+
+This module_util is **PRIVATE** and should only be used by this collection. Breaking changes can occur any time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ansible_collections.servicemesh.tcp.plugins.module_utils import _apply
+from ansible_collections.servicemesh.tcp.plugins.module_utils._announce import (
+    Announcement,
+    DrainWait,
+    Look,
+    announce,
+    look_of,
+)
+from ansible_collections.servicemesh.tcp.plugins.module_utils._findings import errors
+from ansible_collections.servicemesh.tcp.plugins.module_utils._lease import Leases
+from ansible_collections.servicemesh.tcp.plugins.module_utils._publication import publication
+from ansible_collections.servicemesh.tcp.plugins.module_utils._read import read
+from ansible_collections.servicemesh.tcp.plugins.module_utils._steps import complete
+
+if TYPE_CHECKING:
+    from ansible_collections.servicemesh.tcp.plugins.module_utils._client import Api
+
+
+class Attempt(NamedTuple):
+    """One reading of the cluster, the plan that it led to, what the API server says to it, and what it does."""
+
+    state: Mapping[str, Any]
+    plan: Mapping[str, Any]
+    changes: Sequence[_apply.Change]
+    told: Announcement | None = None
+
+    @property
+    def differs(self) -> bool:
+        """Whether there is anything to write."""
+        return any(change.action != "nothing" for change in self.changes)
+
+
+def attempt(api: Api, wanted: Mapping[str, Any], lenient: bool, last: Attempt | None = None) -> Attempt:
+    """Read, plan and try; raise Refused with all findings where there is an error.
+
+    A plan that is the same as the last one was tried already.
+    """
+    state = read(api)
+    plan = publication(wanted, state)
+    if errors(plan["findings"]):
+        raise _apply.Refused(plan["findings"])
+    if last is not None and last.plan["steps"] == plan["steps"]:
+        return Attempt(state, plan, last.changes)
+    return Attempt(state, plan, _apply.plan(api, [complete(step) for step in plan["steps"]], lenient))
+
+
+def tell(found: Attempt, wanted: Mapping[str, Any], look: Look) -> Attempt:
+    """Say what an attempt does to live sessions; raise Refused where it may not."""
+    told = announce(found.changes, look, wanted["session_policy"], wanted["allow_drain"])
+    if errors(told.findings):
+        raise _apply.Refused([*found.plan["findings"], *told.findings], told=told)
+    return found._replace(told=told)
+
+
+def foresee(api: Api, wanted: Mapping[str, Any]) -> Attempt:
+    """Say what a run would do (check mode): nothing is written, no Lease is taken."""
+    return tell(attempt(api, wanted, lenient=True), wanted, look_of(api))
+
+
+def publish(api: Api, wanted: Mapping[str, Any], **clock: Any) -> Attempt:
+    """Make the cluster as wanted; C(clock) and C(sleep) are for tests."""
+    look = look_of(api)
+    found = attempt(api, wanted, lenient=False)
+    if not found.differs:
+        return tell(found, wanted, look)
+    # A Lease needs its namespace, and nobody else can be writing to a gateway in one that is not there.
+    namespaces = [item for item in found.changes if item.action == "create" and item.kind == "Namespace"]
+    _apply.write(api, namespaces)
+    with Leases(api, found.plan["places"], wanted["lease_duration"], **clock) as leases:
+        leases.take(wanted["lease_timeout"])
+        mine = tell(attempt(api, wanted, lenient=False, last=None if namespaces else found), wanted, look)
+        drained = DrainWait(look, wanted["wait_timeout"], tick=leases.check, **clock)
+
+        def guard(change: _apply.Change) -> None:
+            drained(change)
+            leases.check()
+
+        _apply.write(api, mine.changes, guard)
+    return mine._replace(changes=[*namespaces, *mine.changes])

@@ -1,0 +1,88 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The steps of a plan, as C(tcp_apply) takes them.
+
+This module_util is **PRIVATE** and should only be used by this collection. Breaking changes can occur any time.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ansible_collections.servicemesh.tcp.plugins.module_utils._exposure import Listeners, service_share
+from ansible_collections.servicemesh.tcp.plugins.module_utils._names import COLLECTION, front_number, set_manager
+from ansible_collections.servicemesh.tcp.plugins.module_utils._view import View
+from ansible_collections.servicemesh.tcp.plugins.module_utils._workload import front_service
+
+Step = dict[str, Any]
+# What a step means where it does not say; tcp_apply's options have the same defaults, and a test holds them to it.
+DEFAULTS: Mapping[str, Any] = {
+    "state": "present",
+    "manager": COLLECTION,
+    "force": False,
+    "existing": False,
+    "wait": False,
+    "drain": [],
+}
+
+
+def complete(step: Mapping[str, Any]) -> Step:
+    """Return a step with every key."""
+    return {**DEFAULTS, **step}
+
+
+def apply_step(obj: Mapping[str, Any], manager: str = COLLECTION, wait: bool = False) -> Step:
+    """Apply an object that is wholly ours, taking over what somebody changed in it by hand."""
+    return {"state": "present", "object": obj, "manager": manager, "force": True, "wait": wait}
+
+
+def share_step(obj: Mapping[str, Any], manager: str, drain: Iterable[int] = ()) -> Step:
+    """Apply a share of an object that must be there already, without taking anything from its other owners.
+
+    C(drain) are the listeners (target ports) whose sessions are waited for before it is written.
+    """
+    step = {"state": "present", "object": obj, "manager": manager, "force": False, "existing": True}
+    return {**step, "drain": sorted(drain)} if drain else step
+
+
+def remove_step(obj: Mapping[str, Any], wait: bool = False) -> Step:
+    """Remove an object that is ours."""
+    return {"state": "absent", "object": obj, "manager": COLLECTION, "force": False, "wait": wait}
+
+
+def share_steps(
+    gateway: Mapping[str, Any], listeners: Listeners, leaving: Listeners, view: View, set_name: str
+) -> tuple[list[Step], list[Step]]:
+    """Return the steps that open a set's ports on a gateway's front Services, and those that close what leaves.
+
+    A further front Service that is not there yet is made on the way, as the gateway's definition says; the one of the
+    gateway's own name is only ever made by the role gateways.
+    """
+    name, namespace, manager = gateway["name"], gateway["namespace"], set_manager(set_name)
+    wanted, staying = _by_service(listeners), _by_service(leaving)
+    opening: list[Step] = []
+    closing: list[Step] = []
+    for front in sorted({*wanted, *staying}, key=lambda found: (front_number(name, found), found)):
+        service = view.services.get((namespace, front))
+        uid = service["uid"] if service else None
+        served = set(service["managers"].get(manager, [])) if service else set()
+        stays = [item for item in staying[front] if item["port"] in served]
+        if wanted[front]:
+            if service is None and front != name:
+                opening.append(apply_step(front_service(gateway, front), wait=True))
+            share = sorted([*wanted[front], *stays], key=lambda item: item["port"])
+            opening.append(share_step(service_share(front, namespace, share, uid), manager))
+        if stays:
+            drain = [item["target_port"] for item in stays]
+            closing.append(share_step(service_share(front, namespace, wanted[front], uid), manager, drain))
+    return opening, closing
+
+
+def _by_service(listeners: Iterable[Mapping[str, Any]]) -> defaultdict[str, list[Mapping[str, Any]]]:
+    """Group listeners by the front Service that carries them."""
+    found: defaultdict[str, list[Mapping[str, Any]]] = defaultdict(list)
+    for item in listeners:
+        found[item["service"]].append(item)
+    return found
