@@ -7,6 +7,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 import pytest
+from ansible_collections.servicemesh.tcp.plugins.module_utils import _settle
 from ansible_collections.servicemesh.tcp.plugins.module_utils._workload import bare_object, new_object
 from ansible_collections.servicemesh.tcp.plugins.modules import tcp_apply
 from ansible_collections.servicemesh.tcp.tests.unit.plugins.fake_api import FakeApi
@@ -27,7 +28,7 @@ def clock(monkeypatch):
     def sleep(seconds):
         now.seconds += seconds
 
-    monkeypatch.setattr(tcp_apply, "time", SimpleNamespace(monotonic=lambda: now.seconds, sleep=sleep))
+    monkeypatch.setattr(_settle, "time", SimpleNamespace(monotonic=lambda: now.seconds, sleep=sleep))
     return now
 
 
