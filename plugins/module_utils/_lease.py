@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A Lease per gateway: of two runs at once, one writes and the other waits and then plans anew.
 
-Taken by a plain create, then by an update at the resource version that was read, so that the API server lets one of two
-through. A Lease that somebody left behind is taken when it did not change for as long as it lasts, seen on our own clock;
-two machines' clocks are never compared (Kubernetes client-go, tools/leaderelection, says why).
+Taken by a plain create, then by an update at the resource version that was read, so that the API server lets one of
+two through. A Lease that somebody left behind is taken when it did not change for as long as it lasts, seen on our own
+clock; two machines' clocks are never compared (Kubernetes client-go, tools/leaderelection, says why).
 
 This module_util is **PRIVATE** and should only be used by this collection. Breaking changes can occur any time.
 """
@@ -58,8 +58,11 @@ class Lease:
         self._version: str | None = None
         self._renewed = 0.0
 
-    def take(self, seconds: float) -> None:
-        """Take the Lease, waiting at most some seconds for whoever has it; raise Stopped with C(LEASE_HELD)."""
+    def take(self, seconds: float, tick: Callable[[], None] = lambda: None) -> None:
+        """Take the Lease, waiting at most some seconds for whoever has it; raise Stopped with C(LEASE_HELD).
+
+        C(tick) is called while it waits.
+        """
         begun = self._clock()
         seen, since = None, begun
         while True:
@@ -79,6 +82,7 @@ class Lease:
             now = self._clock()
             if found is not None and now - begun >= seconds:
                 raise Stopped(finding("LEASE_HELD", self._subject, holder=holder, seconds=round(now - since)))
+            tick()
             self._sleep(POLL_SECONDS)
 
     def check(self) -> None:
@@ -129,21 +133,23 @@ class Leases:
         """Prepare the Leases of gateways, given by namespace and name."""
         holder = holder_name()
         # In one order everywhere, so that two runs never wait for each other.
+        self._held: list[Lease] = []
         self._leases = [Lease(api, *place, duration=duration, holder=holder, **clock) for place in sorted(places)]
 
     def take(self, seconds: float) -> None:
-        """Take all of them."""
+        """Take all of them; those that are held already are kept while the next one is waited for."""
         for lease in self._leases:
-            lease.take(seconds)
+            lease.take(seconds, tick=self.check)
+            self._held.append(lease)
 
     def check(self) -> None:
         """Make sure that all are still held; called before every write."""
-        for lease in self._leases:
+        for lease in self._held:
             lease.check()
 
     def __enter__(self) -> Leases:
         return self
 
     def __exit__(self, *_failure: object) -> None:
-        for lease in self._leases:
+        for lease in self._held:
             lease.release()

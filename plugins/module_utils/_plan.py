@@ -275,7 +275,7 @@ def _set_steps(
         opened, closed = share_steps(defined, listeners, leaving, view, set_name)
         opening += opened
         if listeners:
-            reachable = [*listeners, *leaving]
+            reachable = [*listeners, *(leaving if closed else [])]
             routing += [
                 apply_step(_exposure.network_policy(gateway, namespace, set_name, reachable), manager),
                 apply_step(_exposure.istio_gateway(gateway, namespace, set_name, listeners, source), manager),
@@ -288,7 +288,7 @@ def _set_steps(
             # The VirtualService last: what is left of a removal that was stopped is found by it.
             name = set_object_name(gateway, set_name)
             closing += [remove_step(bare_object(kind, name, namespace)) for kind in ("NetworkPolicy", "VirtualService")]
-        elif leaving:
+        elif closed:
             closing.append(apply_step(_exposure.network_policy(gateway, namespace, set_name, listeners), manager))
     return opening + routing + closing
 

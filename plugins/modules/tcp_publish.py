@@ -11,8 +11,8 @@ version_added: 0.1.0
 author:
   - servicemesh.tcp developers (@servicemesh-tcp)
 description:
-  - Reads the cluster, plans the set, tries every write on the API server with a dry run, and writes what differs, all in
-    one process. Where anything stands in the way, all findings are reported together and nothing is written.
+  - Reads the cluster, plans the set, tries every write on the API server with a dry run, and writes what differs, all
+    in one process. Where anything stands in the way, all findings are reported together and nothing is written.
   - Of two runs at once on one gateway, one waits. A run that has something to write takes a Lease of each of its
     gateways (C(coordination.k8s.io/v1), of the gateway's name), reads and plans anew, checks the Lease before each
     write, and gives it back. A run that has nothing to write takes none. A Lease that a dead run left is taken over

@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from ansible_collections.servicemesh.tcp.plugins.module_utils._client import ApiError
+from ansible_collections.servicemesh.tcp.plugins.module_utils._client import Api, ApiError
 from ansible_collections.servicemesh.tcp.plugins.module_utils._kinds import KINDS, collection_path, object_path
 
 BY_HAND = "kubectl-edit"
@@ -32,6 +32,7 @@ class Stored:
 
     def __init__(self, uid: str) -> None:
         self.uid = uid
+        self.version = 1
         self.shares: dict[str, Mapping[str, Any]] = {}
 
     def full(self) -> dict[str, Any]:
@@ -42,6 +43,7 @@ class Stored:
         merged["metadata"] = {
             **merged["metadata"],
             "uid": self.uid,
+            "resourceVersion": str(self.version),
             "generation": 1,
             "managedFields": [
                 {"manager": manager, "operation": "Apply", "fieldsV1": _ports_owned(share)}
@@ -52,7 +54,7 @@ class Stored:
         return _with_defaults(merged)
 
 
-class FakeApi:
+class FakeApi(Api):
     """The API server's requests on objects in memory."""
 
     host = "https://cluster.test:6443"
@@ -93,37 +95,24 @@ class FakeApi:
         return stored.full() if stored else None
 
     def snapshot(self) -> dict[str, Any]:
-        """Return all that matters in a comparison: contents, and who owns which port."""
+        """Return all that matters in a comparison: contents, and who owns which port; Leases come and go."""
         result = {}
         for path, stored in sorted(self.objects.items()):
+            if "/leases/" in path:
+                continue
             full = stored.full()
             owners = {manager: sorted(map(str, dict(_ports_by_key(share)))) for manager, share in stored.shares.items()}
             if full["kind"] == "Service":
                 full["spec"]["ports"] = sorted(full["spec"].get("ports", []), key=lambda port: port["port"])
             full["metadata"] = {
-                key: value for key, value in full["metadata"].items() if key not in ("uid", "managedFields")
+                key: value
+                for key, value in full["metadata"].items()
+                if key not in ("uid", "managedFields", "resourceVersion")
             }
             result[path] = (full, {manager: ports for manager, ports in owners.items() if ports})
         return result
 
     # What the collection asks of it.
-
-    def get(self, path: str, **query: Any) -> dict[str, Any]:
-        """Read one path."""
-        return self.request("GET", path, query=query)
-
-    def find(self, path: str, **query: Any) -> dict[str, Any] | None:
-        """Read one path; nothing there is None."""
-        try:
-            return self.get(path, **query)
-        except ApiError as error:
-            if error.status == 404:
-                return None
-            raise
-
-    def metadata(self, path: str, **query: Any) -> list[dict[str, Any]]:
-        """Read the objects of a path with their metadata only."""
-        return [{"metadata": item["metadata"]} for item in self.get(path, **query)["items"]]
 
     def request(
         self,
@@ -132,8 +121,9 @@ class FakeApi:
         body: Mapping[str, Any] | None = None,
         query: Mapping[str, Any] | None = None,
         content_type: str | None = None,
+        accept: str | None = None,
     ) -> dict[str, Any]:
-        """Answer one request."""
+        """Answer one request; who asks for metadata only gets the rest as well."""
         query = query or {}
         # The real one reads a deletion's options from its body when there is one, and then ignores the query.
         dry = (body or {}).get("dryRun") == ["All"] if method == "DELETE" and body else query.get("dryRun") == "All"
@@ -154,6 +144,8 @@ class FakeApi:
             assert content_type == "application/apply-patch+yaml"
             assert query["fieldValidation"] == "Strict"
             answer = self._apply(path, body or {}, query["fieldManager"], query["force"] == "true", dry)
+        elif method in ("POST", "PUT"):
+            answer = self._put(method, path, body or {})
         else:
             answer = self._delete(path, body or {}, dry)
         if not dry:
@@ -205,9 +197,29 @@ class FakeApi:
         share = copy.deepcopy(dict(body))
         share["metadata"].pop("uid", None)
         after.shares[manager] = share
+        after.version += 1
         if not dry:
             self.objects[path] = after
         return after.full()
+
+    def _put(self, method: str, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Create an object, or replace it as a whole if it is still the one that was read."""
+        own_path = object_path(body)
+        stored = self.objects.get(own_path)
+        if self.object("Namespace", body["metadata"]["namespace"]) is None:
+            raise _error(404, "NotFound", method, path)
+        if method == "POST":
+            if stored:
+                raise _error(409, "AlreadyExists", method, path, "already exists")
+            stored = self.objects[own_path] = Stored(f"uid-{next(self._serial)}")
+        elif stored is None:
+            raise _error(404, "NotFound", method, path)
+        elif body["metadata"]["resourceVersion"] != str(stored.version):
+            raise _error(409, "Conflict", method, path, "the object has been modified")
+        stored.version += 1
+        stored.shares = {BY_HAND: copy.deepcopy(dict(body))}
+        stored.shares[BY_HAND]["metadata"].pop("resourceVersion", None)
+        return stored.full()
 
     def _delete(self, path: str, body: Mapping[str, Any], dry: bool) -> dict[str, Any]:
         stored = self.objects.get(path)

@@ -27,6 +27,7 @@ def run_module(module: ModuleType, api: Any, check_mode: bool = False, **options
             assert not validated.error_messages, validated.error_messages
             self.params = validated.validated_parameters
             self.check_mode = check_mode
+            self._diff = True
 
         def exit_json(self, **result: Any) -> None:
             raise Exit({"failed": False, **result})

@@ -8,16 +8,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
-from ansible_collections.servicemesh.tcp.plugins.module_utils import _apply
+from ansible_collections.servicemesh.tcp.plugins.module_utils import _apply, _publish
 from ansible_collections.servicemesh.tcp.plugins.module_utils._findings import errors
-from ansible_collections.servicemesh.tcp.plugins.module_utils._plan import (
-    exposure_plan,
-    gateway_plan,
-    withdrawal_plan,
-)
-from ansible_collections.servicemesh.tcp.plugins.module_utils._portmap import port_map
+from ansible_collections.servicemesh.tcp.plugins.module_utils._plan import gateway_plan
 from ansible_collections.servicemesh.tcp.plugins.module_utils._workload import new_object
-from ansible_collections.servicemesh.tcp.plugins.modules import mesh_state, tcp_apply
+from ansible_collections.servicemesh.tcp.plugins.modules import mesh_state, tcp_apply, tcp_publish
 from ansible_collections.servicemesh.tcp.tests.unit.plugins.builders import EDGE
 from ansible_collections.servicemesh.tcp.tests.unit.plugins.fake_api import FakeApi
 
@@ -54,23 +49,47 @@ def make_gateways(api: FakeApi, gateways: Sequence[Mapping[str, Any]] = GATEWAYS
     return _carry_out(api, gateway_plan(gateways, mesh_state.read(api), **arguments))
 
 
+def wanted(**options: Any) -> dict[str, Any]:
+    """Return tcp_publish's options as its own specification reads them, with its defaults."""
+    validated = ArgumentSpecValidator(tcp_publish.ARGUMENTS).validate(options)
+    assert not validated.error_messages, validated.error_messages
+    return validated.validated_parameters
+
+
+class Clock:
+    """A clock that only sleeping moves."""
+
+    seconds = 0.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+    def sleep(self, seconds: float) -> None:
+        """Pass time."""
+        self.seconds += seconds
+
+
+def run_publish(api: FakeApi, clock: Clock | None = None, **options: Any) -> Changes:
+    """Run tcp_publish, and return what was written."""
+    clock = clock or Clock()
+    done = _publish.publish(api, wanted(**options), clock=clock, sleep=clock.sleep)
+    return [f"{change.action} {change.name}" for change in done.changes if change.action != "nothing"]
+
+
 def publish(
     api: FakeApi,
     records: Sequence[Mapping[str, Any]],
     set_name: str = "default",
     gateways: Sequence[Mapping[str, Any]] = REFERENCES,
-    **arguments: Any,
+    **options: Any,
 ) -> Changes:
     """Run the role expose with state present."""
-    state = mesh_state.read(api)
-    mapped = port_map(records, gateways, state, set_name=set_name)
-    assert not errors(mapped["findings"]), mapped["findings"]
-    return _carry_out(api, exposure_plan(mapped, state, set_name=set_name, **arguments))
+    return run_publish(api, ports=list(records), gateways=list(gateways), set=set_name, **options)
 
 
 def withdraw(api: FakeApi, set_name: str = "default", names: Sequence[str] = ()) -> Changes:
     """Run the role expose with state absent."""
-    return _carry_out(api, withdrawal_plan(mesh_state.read(api), set_name=set_name, names=names))
+    return run_publish(api, state="absent", set=set_name, withdraw=list(names))
 
 
 def as_options(steps: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

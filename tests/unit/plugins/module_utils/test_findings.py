@@ -9,7 +9,14 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils import _apply
 from ansible_collections.servicemesh.tcp.plugins.module_utils._announce import announce
 from ansible_collections.servicemesh.tcp.plugins.module_utils._client import ApiError
 from ansible_collections.servicemesh.tcp.plugins.module_utils._failure import explain
-from ansible_collections.servicemesh.tcp.plugins.module_utils._findings import CATALOGUE, errors, finding, render
+from ansible_collections.servicemesh.tcp.plugins.module_utils._findings import (
+    CATALOGUE,
+    Stopped,
+    errors,
+    finding,
+    render,
+)
+from ansible_collections.servicemesh.tcp.plugins.module_utils._lease import Lease
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import gateway_labels
 from ansible_collections.servicemesh.tcp.plugins.module_utils._plan import exposure_plan, gateway_plan, withdrawal_plan
 from ansible_collections.servicemesh.tcp.plugins.module_utils._portmap import port_map
@@ -30,11 +37,26 @@ from ansible_collections.servicemesh.tcp.tests.unit.plugins.builders import (
     virtual_service,
 )
 from ansible_collections.servicemesh.tcp.tests.unit.plugins.fake_api import FakeApi
-from ansible_collections.servicemesh.tcp.tests.unit.plugins.whole_runs import as_options
+from ansible_collections.servicemesh.tcp.tests.unit.plugins.whole_runs import Clock, as_options, mesh_cluster
 
 MESH = state()["mesh"]
 OURS = {"app.kubernetes.io/managed-by": "servicemesh.tcp"}
 ROLE = new_object("Namespace", "apps", None, OURS)
+
+
+def leased(seconds):
+    """Return the finding of a run that waits some seconds for a Lease, and then sleeps for 40."""
+    clock = Clock()
+    api = mesh_cluster()
+    Lease(api, "gateways", "edge", 30, "ops-1-abc", clock, clock.sleep).take(0)
+    mine = Lease(api, "gateways", "edge", 30, "me", clock, clock.sleep)
+    try:
+        mine.take(seconds)
+        clock.sleep(40)
+        mine.check()
+    except Stopped as stopped:
+        return [stopped.finding]
+    return []
 
 
 def mapped(*records, gateways=(EDGE,), cluster=None, **arguments):
@@ -179,6 +201,16 @@ TEXTS = {
         " the nodes for the 10 ports of this Service; its firewall rule lets in those 10 only."
         " Nothing to do; no other load balancer can use the ports between on the same address.",
     ),
+    "LEASE_HELD": (
+        lambda: leased(5),
+        "gateway 'edge': another run (ops-1-abc) writes to the gateway, and has done so for 5 s without a pause. Wait"
+        " for it to end; a run that died is passed over by itself. tcp_lease_timeout says how long to wait.",
+    ),
+    "LEASE_LOST": (
+        lambda: leased(99),
+        "gateway 'edge': this run was held up for 40 s, so that another one may write to the gateway by now; it stops"
+        " here. Run it again: it goes on from what is there.",
+    ),
     "MAX_PORTS_EXCEEDED": (
         lambda: planned(3, state(owned_front(*((f"r{port}", port) for port in range(20000, 20003)))), max_ports=2),
         "Service gateways/edge: it has 3 ports, and service.max_ports is 2."
@@ -236,6 +268,7 @@ TEXTS = {
         "Service gateways/edge: it would have 101 ports and about 17345 bytes; the API server stores 15000 in one"
         " object (service.limits.object_bytes). Set service.max_ports, so that the ports are spread over several front"
         " Services. Another limit of the cluster goes into service.limits.object_bytes.",
+    ),
     "PORTS_KEPT": (
         lambda: exposure_plan({"ports": [], "findings": []}, KEPT, prune=False)["findings"],
         "set 'default': on gateway gateways/edge these ports stay published, though this run does not declare them:"
@@ -271,6 +304,7 @@ TEXTS = {
         " beyond them the load balancer is not brought up to date."
         " Have the quota raised and say the new one in service.limits.security_group_rules, give fewer"
         " source_ranges, or use a security group of your own.",
+    ),
     "SESSIONS_UNSEEN": (
         lambda: told(Sessions(problems=("no right to list pods in namespace gateways",))),
         "gateway 'edge': this run cuts whatever is open on port 8081, and what is open could not be seen: no right to"
@@ -316,14 +350,13 @@ def test_every_code_is_provoked():
 
 
 def test_a_code_keeps_its_severity():
-    assert {code: rule.severity for code, rule in CATALOGUE.items() if rule.severity != "error"} == {
+    milder = {code: rule.severity for code, rule in CATALOGUE.items() if rule.severity != "error"}
+    assert milder == {
         "LB_LIMIT_NEAR": "warning",
         "LB_SPAN": "note",
         "MAX_PORTS_EXCEEDED": "warning",
-        "SECURITY_GROUP_RULES": "warning",
-    milder = {code: rule.severity for code, rule in CATALOGUE.items() if rule.severity != "error"}
-    assert milder == {
         "PORTS_KEPT": "note",
+        "SECURITY_GROUP_RULES": "warning",
         "SESSIONS_UNSEEN": "warning",
         "SESSIONS_WOULD_END": "warning",
         "WITHDRAW_UNKNOWN": "warning",

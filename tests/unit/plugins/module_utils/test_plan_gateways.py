@@ -55,6 +55,7 @@ WORKLOAD = ["ServiceAccount", "Role", "RoleBinding", "NetworkPolicy", "Service",
                     "RoleBinding",
                     "Role",
                     "ServiceAccount",
+                    "Lease",
                 ]
             ],
         ),

@@ -32,17 +32,15 @@ def test_what_is_read_is_asked_for_as_narrowly_as_possible():
     api = published(1)
     asked = []
     read = api.request
-    api.request = lambda method, path, body=None, query=None, content_type=None: (
-        asked.append((path, (query or {}).get("labelSelector"))) or read(method, path, body, query, content_type)
+    api.request = lambda method, path, body=None, query=None, content_type=None, accept=None: (
+        asked.append((path, (query or {}).get("labelSelector"), *(["metadata only"] if accept else [])))
+        or read(method, path, body, query, content_type)
     )
-    as_metadata = api.metadata
-    api.metadata = lambda path, **query: asked.append((path, "metadata only")) or as_metadata(path, **query)
     mesh_state.read(api)
     assert sorted(asked, key=str) == [
         ("/api/v1/namespaces", None),
         ("/api/v1/namespaces/istio-system/configmaps/istio", None),
-        ("/api/v1/pods", "metadata only"),
-        ("/api/v1/pods", "service.istio.io/canonical-name,!security.istio.io/tlsMode"),
+        ("/api/v1/pods", "service.istio.io/canonical-name,!security.istio.io/tlsMode", "metadata only"),
         ("/api/v1/services", None),
         ("/apis", None),
         ("/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations", "app=sidecar-injector"),

@@ -7,7 +7,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 import pytest
-from ansible_collections.servicemesh.tcp.plugins.module_utils import _announce
+from ansible_collections.servicemesh.tcp.plugins.module_utils import _announce, _settle
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import gateway_labels
 from ansible_collections.servicemesh.tcp.plugins.module_utils._sessions import Sessions
 from ansible_collections.servicemesh.tcp.plugins.module_utils._workload import bare_object, new_object
@@ -30,7 +30,7 @@ def clock(monkeypatch):
     def sleep(seconds):
         now.seconds += seconds
 
-    monkeypatch.setattr(tcp_apply, "time", SimpleNamespace(monotonic=lambda: now.seconds, sleep=sleep))
+    monkeypatch.setattr(_settle, "time", SimpleNamespace(monotonic=lambda: now.seconds, sleep=sleep))
     return now
 
 
