@@ -106,13 +106,14 @@ CATALOGUE: Mapping[str, Rule] = {
     ),
     "LEASE_HELD": Rule(
         "error",
-        "another run ({holder}) writes to the gateway, and has done so for {seconds} s without a pause.",
-        "Wait for it to end; a run that died is passed over by itself. tcp_lease_timeout says how long to wait.",
+        "another run ({holder}) has the gateway's Lease, unchanged for {silent} s; this run waited {waited} s for it.",
+        "Run it again when that one has ended. The Lease of a run that died is taken over when it did not change for"
+        " {lasts} s; tcp_lease_timeout says how long to wait.",
     ),
     "LEASE_LOST": Rule(
         "error",
-        "this run was held up for {seconds} s, so that another one may write to the gateway by now; it stops here.",
-        "Run it again: it goes on from what is there.",
+        "this run renewed the gateway's Lease {seconds} s ago and lost it since; another one may be writing by now.",
+        "Nothing more was written. Run it again: it goes on from what is there.",
     ),
     "NAMESPACE_IN_USE": Rule(
         "error",

@@ -203,13 +203,14 @@ TEXTS = {
     ),
     "LEASE_HELD": (
         lambda: leased(5),
-        "gateway 'edge': another run (ops-1-abc) writes to the gateway, and has done so for 5 s without a pause. Wait"
-        " for it to end; a run that died is passed over by itself. tcp_lease_timeout says how long to wait.",
+        "gateway 'edge': another run (ops-1-abc) has the gateway's Lease, unchanged for 5 s; this run waited 5 s for"
+        " it. Run it again when that one has ended. The Lease of a run that died is taken over when it did not change"
+        " for 30 s; tcp_lease_timeout says how long to wait.",
     ),
     "LEASE_LOST": (
         lambda: leased(99),
-        "gateway 'edge': this run was held up for 40 s, so that another one may write to the gateway by now; it stops"
-        " here. Run it again: it goes on from what is there.",
+        "gateway 'edge': this run renewed the gateway's Lease 40 s ago and lost it since; another one may be writing by"
+        " now. Nothing more was written. Run it again: it goes on from what is there.",
     ),
     "MAX_PORTS_EXCEEDED": (
         lambda: planned(3, state(owned_front(*((f"r{port}", port) for port in range(20000, 20003)))), max_ports=2),
