@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ansible_collections.servicemesh.tcp.plugins.module_utils._definition import read_rules
 from ansible_collections.servicemesh.tcp.plugins.module_utils._limit_keys import LIMIT_SERVICE_KEYS, read_limit_keys
 from ansible_collections.servicemesh.tcp.plugins.module_utils._reading import (
     Problems,
@@ -28,7 +29,10 @@ GATEWAY_KEYS = words(
     "name namespace owner mesh selector service pool strict_pool reserved claims replicas autoscale"
     " resources image image_pull_policy drain proxy_protocol observe adopt ports control_plane"
 )
-GATEWAY_BUILT = words("name namespace owner mesh service replicas autoscale resources image image_pull_policy")
+GATEWAY_BUILT = words(
+    "name namespace owner mesh service pool strict_pool reserved drain replicas autoscale resources image"
+    " image_pull_policy"
+)
 SERVICE_BUILT = LIMIT_SERVICE_KEYS | words("type annotations class source_ranges external_ips external_traffic_policy")
 SERVICE_KEYS = SERVICE_BUILT | words("scope address")
 AUTOSCALE_KEYS = words("min max cpu")
@@ -107,6 +111,7 @@ def _read_gateway(raw: Mapping[str, Any], subject: str) -> tuple[dict[str, Any],
         "namespace": read_label(problems, "namespace", raw.get("namespace")),
         "refers": not set(raw) - REFERENCE_KEYS,
         "mesh": raw.get("mesh"),
+        **read_rules(problems, raw),
         "service": _read_service(problems, raw.get("service", {})),
         "replicas": read_count(problems, "replicas", raw.get("replicas", 1)),
         "autoscale": None,
