@@ -122,7 +122,7 @@ def _try(
     try:
         after = _apply(api, step, dry_run=True)
     except ApiError as error:
-        if lenient and error.status == 404:
+        if error.status == 404 and (lenient or _role_is_coming(obj, seen)):
             return Change(step, "create", None, obj, tried=False)
         raise
     # A later step on the same object starts from where the earlier one leaves it.
@@ -131,6 +131,19 @@ def _try(
     if base is None:
         return Change(step, "create", None, after)
     return Change(step, "nothing" if _content(base) == _content(after) else "change", base, after)
+
+
+def _role_is_coming(obj: Mapping[str, Any], seen: Mapping[str, Any]) -> bool:
+    """Tell whether an object binds a Role that an earlier step of the same plan makes.
+
+    Who may not bind every role is asked for the Role's rules, and the API server answers 404 while it is not there yet
+    (kubernetes, pkg/registry/rbac/rolebinding/policybased).
+    """
+    role = obj.get("roleRef", {})
+    if role.get("kind") != "Role":
+        return False
+    named = {"kind": "Role", "metadata": {"name": role["name"], "namespace": obj["metadata"]["namespace"]}}
+    return object_path(named) in seen
 
 
 def _with_ports(service: Mapping[str, Any], share: Mapping[str, Any]) -> dict[str, Any]:

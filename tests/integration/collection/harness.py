@@ -20,6 +20,19 @@ import yaml
 RECAP = re.compile(r"^lab\s+: ok=(\d+)\s+changed=(\d+)\s+unreachable=(\d+)\s+failed=(\d+)", re.MULTILINE)
 
 
+REMOVE_GATEWAYS = """
+- hosts: clusters
+  gather_facts: false
+  module_defaults:
+    group/servicemesh.tcp.tcp: {kubeconfig: "{{ tcp_kubeconfig }}"}
+  tasks:
+    - ansible.builtin.include_role:
+        name: servicemesh.tcp.gateways
+      vars:
+        gateways_state: absent
+        gateways_definitions: "{{ tcp_gateways }}"
+        gateways_set: "{{ tcp_set }}"
+"""
 TOOLS = Path(__file__).resolve().parents[2] / "tools"
 
 
@@ -80,7 +93,7 @@ class Playbooks:
         self.folder = folder
 
     def run(self, playbook: str, variables: dict[str, Any], *options: str) -> Run:
-        """Run one playbook of the collection; variables beat the inventory's."""
+        """Run one playbook of the collection, or one given by its path; variables beat the inventory's."""
         inventory = self.folder / "hosts.yml"
         host = {"tcp_kubeconfig": str(self.cluster.limited)}
         common = {"ansible_connection": "local", "ansible_python_interpreter": "{{ ansible_playbook_python }}"}
@@ -89,7 +102,8 @@ class Playbooks:
         extra.write_text(json.dumps({"tcp_report_dir": str(self.folder), **variables}))
         report = self.folder / f"lab-{variables.get('tcp_set', 'default')}.json"
         report.unlink(missing_ok=True)
-        command = ["ansible-playbook", "-i", str(inventory), f"servicemesh.tcp.{playbook}", "-e", f"@{extra}", *options]
+        target = playbook if "/" in playbook else f"servicemesh.tcp.{playbook}"
+        command = ["ansible-playbook", "-i", str(inventory), target, "-e", f"@{extra}", *options]
         environment = {**os.environ, "ANSIBLE_CONFIG": str(self.root / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"}
         done = subprocess.run(command, cwd=self.root, env=environment, capture_output=True, text=True, check=False)
         endpoints = json.loads(report.read_text()) if report.exists() else []
@@ -136,6 +150,12 @@ class Exposure:
     def unexpose(self, *options: str, **more: Any) -> Run:
         """Run unexpose_tcp."""
         return self.playbooks.run("unexpose_tcp", {"tcp_set": self.name, **more}, *options)
+
+    def remove_gateway(self) -> Run:
+        """Run the role gateways with state absent."""
+        playbook = self.playbooks.folder / "remove.yml"
+        playbook.write_text(REMOVE_GATEWAYS)
+        return self.playbooks.run(str(playbook), self.variables([]))
 
     def make(self) -> None:
         """Run the echo server, and the gateway by publishing one port on it."""

@@ -230,6 +230,38 @@ def test_a_share_never_makes_the_object():
     assert [change.action for change in plan(api, SHARE, lenient=True)] == ["create"]
 
 
+def test_a_share_of_what_an_earlier_step_makes_is_added_to_it():
+    api = cluster()
+    health = {"name": "status-port", "port": 15021, "protocol": "TCP"}
+    mine = {"name": "tcp-1", "port": 1, "protocol": "TCP"}
+    whole = new_object("Service", "edge", "gateways", OURS, spec={"ports": [health]})
+    share = {**SHARE, "object": {**SHARE["object"], "spec": {"ports": [mine]}}, "manager": "servicemesh.tcp/default"}
+    for lenient in (False, True):
+        changes = plan(api, present(whole), share, lenient=lenient)
+        assert [(change.action, change.tried) for change in changes] == [("create", True), ("change", False)]
+        assert changes[1].before["spec"]["ports"] == [health]
+        assert changes[1].after["spec"]["ports"] == [health, mine]
+        assert changes[1].after["metadata"]["labels"] == OURS
+    _apply.write(api, changes)
+    assert api.object("Service", "edge", "gateways")["spec"]["ports"] == [health, mine]
+    assert [change.action for change in plan(api, present(whole), share)] == ["nothing", "nothing"]
+
+
+BINDING = new_object("RoleBinding", "edge", "gateways", OURS, roleRef={"kind": "Role", "name": "edge"})
+
+
+def test_a_role_that_is_coming_can_be_bound():
+    """The API server asks a limited account for the Role's rules, and does not find them in a dry run."""
+    api = cluster()
+    api.refuse("PATCH", BINDING, 404, "NotFound", 'rolebindings "edge" not found')
+    changes = plan(api, present(ROLE), present(BINDING))
+    assert [(change.action, change.tried) for change in changes] == [("create", True), ("create", False)]
+    elsewhere = {**ROLE, "metadata": {**ROLE["metadata"], "name": "other"}}
+    said = ['RoleBinding gateways/edge: 404 NotFound: rolebindings "edge" not found']
+    assert refused(api, present(elsewhere), present(BINDING)).answers == said
+    assert refused(api, present(BINDING)).answers == said
+
+
 def test_what_is_in_a_namespace_that_is_coming_cannot_be_tried():
     api = FakeApi()
     changes = plan(api, present(NAMESPACE), present(ROLE))

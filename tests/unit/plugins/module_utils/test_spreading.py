@@ -44,6 +44,13 @@ def cluster():
     return mesh_cluster([SPREAD])
 
 
+def shared():
+    """Return a cluster whose gateway any set may define, because nothing says who did."""
+    api = cluster()
+    del api.objects["/apis/apps/v1/namespaces/gateways/deployments/edge"]
+    return api
+
+
 def carried(api: FakeApi):
     """Return the ports of each front Service, the health port left out."""
     return {
@@ -123,7 +130,7 @@ def test_a_port_stays_and_room_is_filled():
 
 
 def test_sets_share_the_services_and_leave_them_cleanly():
-    api = cluster()
+    api = shared()
     run(api, 1, 2)
     run(api, 11, 12, 13, set_name="other")
     assert carried(api) == {"edge": [1, 2, 11], "edge-2": [12, 13]}
@@ -137,7 +144,7 @@ def test_sets_share_the_services_and_leave_them_cleanly():
 
 
 def test_a_port_of_another_set_is_taken_on_whichever_service_it_stands():
-    api = cluster()
+    api = shared()
     run(api, *range(1, 8), set_name="other")
     found = port_map(records(7), [SPREAD], mesh_state.read(api))["findings"]
     assert messages(found) == [
