@@ -11,10 +11,11 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from ansible_collections.servicemesh.tcp.plugins.module_utils._claims import Claims
 from ansible_collections.servicemesh.tcp.plugins.module_utils._conflicts import Conflicts
 from ansible_collections.servicemesh.tcp.plugins.module_utils._findings import finding
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import short_hash
-from ansible_collections.servicemesh.tcp.plugins.module_utils._ranges import as_written, written
+from ansible_collections.servicemesh.tcp.plugins.module_utils._ranges import AUTO, as_written, written
 from ansible_collections.servicemesh.tcp.plugins.module_utils._reading import is_reserved
 
 Entry = dict[str, Any]
@@ -43,27 +44,36 @@ def allocate(
     What C(auto) has found before is kept, and goes before what a record asks for by number; so nothing is ever moved.
     """
     conflicts = Conflicts()
+    claims = Claims(gateway, set_name)
     placed: dict[int, Entry] = {}
     asking = [{**entry, "auto": entry["port"] is None} for entry in entries]
     explicit = {entry["port"] for entry in asking}
     _keep(asking, listeners, set_name)
     # Kept ones first, then by number: of two that ask for one port the first name gets it.
     for entry in sorted(asking, key=lambda item: (not item["auto"], item["port"] or 0, item["name"])):
-        if entry["port"] is not None and _may_have(gateway, entry, foreign, placed, conflicts):
+        if entry["port"] is not None and _may_have(gateway, entry, foreign, placed, claims, conflicts):
             placed[entry["port"]] = entry
+            claims.count(entry["name"], entry["backend"]["namespace"], entry["port"])
     seeking = sorted((entry for entry in asking if entry["port"] is None), key=lambda item: item["name"])
     own = {item["port"] for item in listeners}
-    free = _free_ports(gateway, {*foreign, *explicit, *placed}, own, prune)
+    claims.offer(list(_free_ports(gateway, {*foreign, *explicit, *placed}, own, prune)))
     unserved = []
+    unclaimed: dict[str, str] = {}
     for entry in seeking:
-        number = next(free, None)
-        if number is None:
-            unserved.append(entry)
-        else:
+        namespace = entry["backend"]["namespace"]
+        number = claims.pick(namespace, placed)
+        if number is not None:
             placed[number] = {**entry, "port": number}
-    findings = conflicts.findings()
+            claims.count(entry["name"], namespace, number)
+        elif claims.given(namespace) == "none":
+            unclaimed.setdefault(entry["name"], namespace)
+        else:
+            unserved.append(entry)
+    findings = conflicts.findings() + claims.findings()
+    for name, namespace in unclaimed.items():
+        findings.append(finding("CLAIM_MISSING", f"record {name!r}", port=AUTO, **claims.missing(namespace)))
     if unserved:
-        findings.append(_unserved(gateway, unserved, foreign, {*explicit, *placed}, own))
+        findings.append(_unserved(gateway, unserved, foreign, {*explicit, *placed}, own, claims))
     return [placed[number] for number in sorted(placed)], findings
 
 
@@ -101,10 +111,11 @@ def _may_have(
     entry: Mapping[str, Any],
     foreign: Mapping[int, str],
     placed: Mapping[int, Entry],
+    claims: Claims,
     conflicts: Conflicts,
 ) -> bool:
     """Tell whether a record may have the port that it asks for or has; note what stands in its way."""
-    name, number = entry["name"], entry["port"]
+    name, number, namespace = entry["name"], entry["port"], entry["backend"]["namespace"]
     values: dict[str, Any] = {"key": "port", "gateway": gateway["name"]}
     if number in foreign:
         conflicts.add("PORT_TAKEN", name, number, **values, holder=foreign[number])
@@ -115,6 +126,8 @@ def _may_have(
         conflicts.add("PORT_RESERVED_BY_GATEWAY", name, number, **values, reserved=written(gateway["reserved"]))
     elif gateway["strict_pool"] and number not in gateway["pool"]:
         conflicts.add("PORT_OUTSIDE_POOL", name, number, **values, pool=written(gateway["pool"]))
+    elif not claims.open_to(namespace, number):
+        conflicts.add("CLAIM_MISSING", name, number, **claims.missing(namespace))
     else:
         return True
     return False
@@ -138,6 +151,7 @@ def _unserved(
     foreign: Mapping[int, str],
     ours: set[int],
     own: set[int],
+    claims: Claims,
 ) -> dict[str, str]:
     """Say why there is no port for records that ask for C(auto), and who has those of the pool."""
     names = list(dict.fromkeys(entry["name"] for entry in entries))
@@ -148,6 +162,7 @@ def _unserved(
             "POOL_MISSING", f"gateway {gateway['name']!r}", records=records, verb="s" if len(names) == 1 else ""
         )
     holders: Counter[str] = Counter()
+    namespaces = {entry["backend"]["namespace"] for entry in entries}
     for port in gateway["pool"]:
         if port in foreign:
             holders[foreign[port]] += 1
@@ -159,6 +174,8 @@ def _unserved(
             holders["Istio itself"] += 1
         elif port in own:
             holders["records that this run keeps"] += 1
+        elif not any(claims.has_room(namespace, port) for namespace in namespaces):
+            holders["the gateway's claims"] += 1
     most = sorted(holders.items(), key=lambda item: (-item[1], item[0]))[:SHOWN]
     return finding(
         "POOL_EXHAUSTED",

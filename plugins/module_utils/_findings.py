@@ -31,6 +31,17 @@ CATALOGUE: Mapping[str, Rule] = {
         "Service {namespace}/{service} has no TCP port {port}; it has {has}.",
         "Use one of the Service's own ports (not the pods' target port) as backend.port.",
     ),
+    "CLAIM_EXCEEDED": Rule(
+        "error",
+        "its {claim} lets a set publish at most {max} ports, and set {set!r} asks for {count} ({records}).",
+        "Withdraw ports, or have the claim's max raised where the gateway is defined.",
+    ),
+    "CLAIM_MISSING": Rule(
+        "error",
+        "{key} {port} of gateway {gateway} is not open to set {set!r} for backends in namespace {namespace!r}; its"
+        " claims open {given}.",
+        "Choose ports that are open, or have a claim added where the gateway is defined.",
+    ),
     "CLUSTER_UNREACHABLE": Rule(
         "error",
         "the API server does not answer: {message}",

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ansible_collections.servicemesh.tcp.plugins.module_utils._claims import read_claims
 from ansible_collections.servicemesh.tcp.plugins.module_utils._definition import read_rules
 from ansible_collections.servicemesh.tcp.plugins.module_utils._limit_keys import LIMIT_SERVICE_KEYS, read_limit_keys
 from ansible_collections.servicemesh.tcp.plugins.module_utils._reading import (
@@ -30,8 +31,8 @@ GATEWAY_KEYS = words(
     " resources image image_pull_policy drain proxy_protocol observe adopt ports control_plane"
 )
 GATEWAY_BUILT = words(
-    "name namespace owner mesh service pool strict_pool reserved drain replicas autoscale resources image"
-    " image_pull_policy"
+    "name namespace owner mesh service pool strict_pool reserved claims drain replicas autoscale resources"
+    " image image_pull_policy"
 )
 SERVICE_BUILT = LIMIT_SERVICE_KEYS | words("type annotations class source_ranges external_ips external_traffic_policy")
 SERVICE_KEYS = SERVICE_BUILT | words("scope address")
@@ -112,6 +113,7 @@ def _read_gateway(raw: Mapping[str, Any], subject: str) -> tuple[dict[str, Any],
         "refers": not set(raw) - REFERENCE_KEYS,
         "mesh": raw.get("mesh"),
         **read_rules(problems, raw),
+        "claims": read_claims(problems, raw.get("claims")),
         "service": _read_service(problems, raw.get("service", {})),
         "replicas": read_count(problems, "replicas", raw.get("replicas", 1)),
         "autoscale": None,

@@ -92,6 +92,16 @@ TEXTS = {
         "record 'a': Service apps/echo has no TCP port 1; it has 9000."
         " Use one of the Service's own ports (not the pods' target port) as backend.port.",
     ),
+    "CLAIM_EXCEEDED": (
+        lambda: mapped(record("a", [8081, 8082]), gateways=[{**EDGE, "claims": [{"max": 1}]}]),
+        "gateway 'edge': its claims[0] lets a set publish at most 1 ports, and set 'default' asks for 2 ('a'). Withdraw"
+        " ports, or have the claim's max raised where the gateway is defined.",
+    ),
+    "CLAIM_MISSING": (
+        lambda: mapped(record(), gateways=[{**EDGE, "claims": [{"ports": 22}]}]),
+        "record 'a': port 8081 of gateway edge is not open to set 'default' for backends in namespace 'apps'; its"
+        " claims open 22. Choose ports that are open, or have a claim added where the gateway is defined.",
+    ),
     "CLUSTER_UNREACHABLE": (
         lambda: explained(0, "connection refused"),
         "cluster: the API server does not answer: connection refused."
