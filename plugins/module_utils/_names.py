@@ -42,6 +42,11 @@ def port_name(port: int, set_name: str, record: str) -> str:
     return f"tcp-{port}-{short_hash(set_name, record)}"
 
 
+def names_of(record: Mapping[str, Any]) -> list[str]:
+    """Return the names under which a record's ports may be on the cluster: its own, and its former one."""
+    return [record["name"], *([record["was"]] if record["was"] is not None else [])]
+
+
 def record_hash(name: str | None) -> str | None:
     """Read the record's hash back from the name of a port; V(None) where the name is not ours."""
     match = PORT_NAME.fullmatch(name or "")
