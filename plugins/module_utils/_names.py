@@ -19,6 +19,7 @@ GATEWAY_LABEL = "servicemesh.tcp/gateway"
 GATEWAY_NAMESPACE_LABEL = "servicemesh.tcp/gateway-namespace"
 DEFINED_BY_LABEL = "servicemesh.tcp/defined-by"
 SOURCE_ANNOTATION = "servicemesh.tcp/source"
+DEFINITION_ANNOTATION = "servicemesh.tcp/definition"
 
 COLLECTION = "servicemesh.tcp"
 # Each set applies its own ports to the shared front Service under a field manager of its own.
