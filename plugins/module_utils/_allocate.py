@@ -14,7 +14,7 @@ from typing import Any
 from ansible_collections.servicemesh.tcp.plugins.module_utils._claims import Claims
 from ansible_collections.servicemesh.tcp.plugins.module_utils._conflicts import Conflicts
 from ansible_collections.servicemesh.tcp.plugins.module_utils._findings import finding
-from ansible_collections.servicemesh.tcp.plugins.module_utils._names import short_hash
+from ansible_collections.servicemesh.tcp.plugins.module_utils._names import names_of, short_hash
 from ansible_collections.servicemesh.tcp.plugins.module_utils._ranges import AUTO, as_written, written
 from ansible_collections.servicemesh.tcp.plugins.module_utils._reading import is_reserved
 
@@ -26,8 +26,7 @@ SHOWN = 10
 
 def hashes_of(entry: Mapping[str, Any], set_name: str) -> list[str]:
     """Return under which hashes a record's ports are on the cluster: its own, and that of its former name."""
-    names = [entry["name"], *([entry["was"]] if entry["was"] is not None else [])]
-    return [short_hash(set_name, name) for name in names]
+    return [short_hash(set_name, name) for name in names_of(entry)]
 
 
 def allocate(

@@ -1,17 +1,18 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a gateway's definition says of the ports that may be published on it.
+"""What a gateway's definition says of the ports that may be published on it, and how it is stored beside the gateway.
 
 This module_util is **PRIVATE** and should only be used by this collection. Breaking changes can occur any time.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from typing import Any
 
-from ansible_collections.servicemesh.tcp.plugins.module_utils._ranges import read_ports
+from ansible_collections.servicemesh.tcp.plugins.module_utils._ranges import as_written, read_ports
 from ansible_collections.servicemesh.tcp.plugins.module_utils._reading import (
     Problems,
     check_keys,
@@ -60,3 +61,36 @@ def _read_drain(problems: Problems, raw: Any) -> dict[str, float]:
         else:
             drain[key] = seconds
     return drain
+
+
+def stored_definition(gateway: Mapping[str, Any]) -> str:
+    """Return the part of a gateway's definition that every set goes by, as the text of an annotation.
+
+    It is written as people write it, so that it is read again by the same rules; what is a default is left out. The
+    whole C(service) is among it, because any set may have to make a further front Service.
+    """
+    service = {key: value for key, value in gateway["service"].items() if value not in (None, [], {})}
+    if service.get("allocate_node_ports"):
+        del service["allocate_node_ports"]
+    if "node_ports" in service.get("limits", {}):
+        first, last = service["limits"]["node_ports"]
+        service["limits"] = {**service["limits"], "node_ports": f"{first}-{last}"}
+    definition = {
+        "pool": as_written(gateway["pool"]),
+        "strict_pool": gateway["strict_pool"],
+        "reserved": as_written(gateway["reserved"]),
+        "drain": gateway["drain"],
+        "service": service,
+    }
+    return json.dumps({key: value for key, value in definition.items() if value}, sort_keys=True, separators=(",", ":"))
+
+
+def read_stored(text: str | None) -> dict[str, Any] | str | None:
+    """Read the annotation back, V(None) where there is none; a text that is no definition is returned as it is."""
+    if text is None:
+        return None
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return text
+    return found if isinstance(found, dict) else text

@@ -20,7 +20,7 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._checks import (
 )
 from ansible_collections.servicemesh.tcp.plugins.module_utils._findings import finding
 from ansible_collections.servicemesh.tcp.plugins.module_utils._fronts import place_ports
-from ansible_collections.servicemesh.tcp.plugins.module_utils._gateways import read_gateways
+from ansible_collections.servicemesh.tcp.plugins.module_utils._gateways import as_stored, read_gateways
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import (
     host_of,
     outbound_cluster,
@@ -60,6 +60,10 @@ def port_map(
         findings.append(
             finding("VALUE_INVALID", f"set {set_name!r}", key="tcp_set", value=set_name, rule=DNS_LABEL_RULE)
         )
+    view = View(state, planned_services) if state is not None else None
+    if view is not None:
+        gateways, found = _with_stored(gateways, view)
+        findings += found
     by_name = {gateway["name"]: gateway for gateway in gateways}
     # A gateway that was refused is still named: one mistake gives one finding.
     named = {str(gateway.get("name")) for gateway in raw_gateways if isinstance(gateway, Mapping)}
@@ -67,7 +71,6 @@ def port_map(
         if record["gateway"] not in named:
             findings.append(_unknown_gateway(record, sorted(by_name)))
     records = [record for record in records if record["gateway"] in by_name]
-    view = View(state, planned_services) if state is not None else None
     ports: list[dict[str, Any]] = []
     listeners = view.listeners(set_name) if view is not None else []
     for name, group in _grouped(records).items():
@@ -83,6 +86,21 @@ def port_map(
     # What the plan holds against the limits of load balancers.
     described = [{key: gateway[key] for key in ("name", "namespace", "service")} for gateway in gateways]
     return {"ports": ports, "gateways": described, "findings": findings}
+
+
+def _with_stored(
+    gateways: Iterable[Mapping[str, Any]], view: View
+) -> tuple[list[Mapping[str, Any]], list[dict[str, str]]]:
+    """Give the gateways that are only referred to the definitions that are stored on the cluster."""
+    result: list[Mapping[str, Any]] = []
+    findings = []
+    for gateway in gateways:
+        service = view.front_service(gateway) if gateway["refers"] else None
+        if service is not None:
+            gateway, found = as_stored(gateway, service)
+            findings += found
+        result.append(gateway)
+    return result, findings
 
 
 def _grouped(records: Iterable[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:
@@ -120,6 +138,9 @@ def _map_gateway(
     foreign = view.foreign_ports(gateway, set_name) if view else {}
     wanted = [entry for record in records for entry in entries(record)]
     allocated, findings = allocate(gateway, wanted, foreign, own, set_name, prune)
+    if gateway["refers"] and view is not None and view.front_service(gateway) is None:
+        # GATEWAY_MISSING says it: what its pool would be nobody knows.
+        findings = [item for item in findings if item["code"] != "POOL_MISSING"]
     taken = view.foreign_targets(gateway, set_name) if view else {}
     observed = view.target_ports(gateway) if view else {}
     targets = Targets(gateway, taken, observed, own, set_name)

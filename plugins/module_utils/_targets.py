@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.servicemesh.tcp.plugins.module_utils._conflicts import Conflicts
-from ansible_collections.servicemesh.tcp.plugins.module_utils._names import port_name
+from ansible_collections.servicemesh.tcp.plugins.module_utils._names import names_of, port_name
 from ansible_collections.servicemesh.tcp.plugins.module_utils._reading import is_reserved
 
 # The listener of a privileged port binds port + 10000, or the next thousand that is free.
@@ -22,8 +22,7 @@ PRIVILEGED_STEP = 1000
 
 def port_names(entry: Mapping[str, Any], set_name: str) -> list[str]:
     """Return the names that a record's port may have on the cluster: by its own name, and by its former one."""
-    names = [entry["name"], *([entry["was"]] if entry["was"] is not None else [])]
-    return [port_name(entry["port"], set_name, name) for name in names]
+    return [port_name(entry["port"], set_name, name) for name in names_of(entry)]
 
 
 class Targets:
