@@ -16,7 +16,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.servicemesh.tcp.plugins.module_utils._findings import finding
-from ansible_collections.servicemesh.tcp.plugins.module_utils._ranges import read_ports, written
+from ansible_collections.servicemesh.tcp.plugins.module_utils._ranges import as_written, read_ports, written
 from ansible_collections.servicemesh.tcp.plugins.module_utils._reading import (
     Problems,
     check_keys,
@@ -62,6 +62,18 @@ def _names(problems: Problems, key: str, value: Any) -> list[str] | None:
     if not names:
         problems.invalid(key, value, "an empty list opens nothing; leave it out to mean any")
     return sorted({read_label(problems, key, name) for name in names})
+
+
+def claims_as_written(claims: Iterable[Mapping[str, Any]] | None) -> list[dict[str, Any]]:
+    """Return claims as people write them, without what is left open; empty where none were given."""
+    return [
+        {
+            key: as_written(value) if key == "ports" else value
+            for key, value in sorted(claim.items())
+            if value is not None
+        }
+        for claim in claims or ()
+    ]
 
 
 class Claims:

@@ -12,6 +12,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from ansible_collections.servicemesh.tcp.plugins.module_utils._claims import claims_as_written
 from ansible_collections.servicemesh.tcp.plugins.module_utils._ranges import as_written, read_ports
 from ansible_collections.servicemesh.tcp.plugins.module_utils._reading import (
     Problems,
@@ -79,6 +80,7 @@ def stored_definition(gateway: Mapping[str, Any]) -> str:
         "pool": as_written(gateway["pool"]),
         "strict_pool": gateway["strict_pool"],
         "reserved": as_written(gateway["reserved"]),
+        "claims": claims_as_written(gateway["claims"]),
         "drain": gateway["drain"],
         "service": service,
     }

@@ -226,8 +226,8 @@ def test_ten_thousand_ports_need_no_more_work_than_ten_times_a_thousand():
     def looks(count):
         Counted.looks = 0
         gateway = {"name": "edge", "pool": Counted(range(20000, 20000 + count)), "strict_pool": True}
-        gateway["reserved"] = Counted()
-        entry = {"was": None, "port": None, "backend": {"port": 9000}}
+        gateway |= {"reserved": Counted(), "claims": None}
+        entry = {"was": None, "port": None, "backend": {"namespace": "apps", "port": 9000}}
         got, findings = allocate(gateway, [{**entry, "name": str(n)} for n in range(count)], {}, [], "default")
         assert (len(got), findings) == (count, [])
         return Counted.looks

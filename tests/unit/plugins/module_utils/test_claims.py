@@ -4,19 +4,27 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
+from ansible_collections.servicemesh.tcp.plugins.module_utils._claims import Claims
+from ansible_collections.servicemesh.tcp.plugins.module_utils._definition import read_stored, stored_definition
 from ansible_collections.servicemesh.tcp.plugins.module_utils._findings import render
 from ansible_collections.servicemesh.tcp.plugins.module_utils._gateways import read_gateways
 from ansible_collections.servicemesh.tcp.plugins.module_utils._portmap import port_map
 from ansible_collections.servicemesh.tcp.tests.unit.plugins.builders import (
     EDGE,
+    EDGE_REFERENCE,
     deployment,
+    front,
     istio_gateway,
     messages,
     owned_front,
     record,
     state,
 )
+from hypothesis import given
+from hypothesis import strategies as st
 
 APPS, ORDERS = "apps", "orders"
 POOL = {"pool": "9000-9009"}
@@ -162,3 +170,86 @@ def test_a_claim_that_was_taken_away_refuses_the_port_and_does_not_move_it():
         "CLAIM_MISSING record 'a': port 9000 of gateway edge is not open to set 'default' for backends in namespace"
         " 'apps'; its claims open 9005-9009."
     ]
+
+
+def test_a_set_that_only_refers_is_bound_by_the_claims_that_are_stored():
+    edge = {**EDGE, **POOL, "claims": [{"sets": "blue", "namespaces": APPS, "ports": "9004-9006", "max": 2}]}
+    (read,), _findings = read_gateways([edge])
+    seen = state(front(definition=read_stored(stored_definition(read))))
+
+    def published(set_name, *records):
+        found = port_map(records, [EDGE_REFERENCE], seen, set_name)
+        return [item["port"] for item in found["ports"]], [item["code"] for item in found["findings"]]
+
+    assert published("blue", wanted("a"), wanted("b")) == ([9004, 9005], [])
+    assert published("blue", wanted("a", "9004-9006"))[1] == ["CLAIM_EXCEEDED"]
+    assert published("blue", wanted("a", 9000)) == ([], ["CLAIM_MISSING"])
+    assert published("red", wanted("a")) == ([], ["CLAIM_MISSING"])
+
+
+def test_namespaces_with_claims_of_their_own_look_at_their_own_ports_only():
+    # Work is counted, not timed: a claim for each namespace must not mean the whole pool for each.
+    looks = 0
+
+    class Taken(dict):
+        def __contains__(self, port):
+            nonlocal looks
+            looks += 1
+            return super().__contains__(port)
+
+    claims = [{"namespaces": f"ns{n}", "ports": f"{20000 + n * 10}-{20009 + n * 10}"} for n in range(100)]
+    (read,), _findings = read_gateways([{**EDGE, "claims": claims}])
+    these = Claims(read, "default")
+    these.offer(range(20000, 21000))
+    picked = [these.pick(f"ns{n}", Taken()) for n in range(100) for _turn in range(10)]
+    assert picked == list(range(20000, 21000))
+    assert looks == 1000
+
+
+some_names = st.none() | st.lists(st.sampled_from([APPS, ORDERS]), min_size=1, max_size=2, unique=True)
+some_ports = st.none() | st.lists(st.integers(9000, 9011), min_size=1, max_size=6, unique=True)
+some_claims = st.lists(
+    st.fixed_dictionaries({"namespaces": some_names, "ports": some_ports, "max": st.none() | st.integers(1, 4)}),
+    min_size=1,
+    max_size=4,
+)
+some_records = st.lists(
+    st.builds(
+        wanted,
+        st.sampled_from("abcdefgh"),
+        st.sampled_from(["auto", "auto", ["auto", "auto"], 9001, 9005, "9010-9011"]),
+        st.sampled_from([APPS, ORDERS]),
+    ),
+    max_size=6,
+    unique_by=lambda item: item["name"],
+)
+
+
+def judge(claims, namespace, port):
+    """Return the first claim that opens a port, found the long way."""
+    for index, claim in enumerate(claims):
+        if namespace in (claim["namespaces"] or [namespace]) and port in (claim["ports"] or [port]):
+            return index
+    return None
+
+
+@given(some_claims, some_records, st.randoms(use_true_random=False))
+def test_whatever_the_claims_are(claims, records, chance):
+    gateway = {**EDGE, **POOL, "claims": [{k: v for k, v in claim.items() if v is not None} for claim in claims]}
+    first = port_map(records, [gateway])
+    # Every port is opened by a claim, and a claim that gave out too many is named.
+    counted = Counter(judge(claims, item["backend"]["namespace"], item["port"]) for item in first["ports"])
+    assert None not in counted
+    over = [n for n, number in sorted(counted.items()) if claims[n]["max"] and number > claims[n]["max"]]
+    named = [item["message"] for item in first["findings"] if item["code"] == "CLAIM_EXCEEDED"]
+    assert [f"claims[{n}]" in text for n, text in zip(over, named, strict=True)] == [True] * len(over)
+    # The order of the records is nothing; a second run keeps what the first one gave.
+    shuffled = list(records)
+    chance.shuffle(shuffled)
+    assert port_map(shuffled, [gateway])["ports"] == first["ports"]
+    if not first["findings"]:
+        shown = [(item["name"], item["port"], item["target_port"]) for item in first["ports"]]
+        pairs = [item[:2] for item in shown]
+        seen = state(owned_front(*shown), gateways=[istio_gateway(*pairs)])
+        again = {item["port"]: item["name"] for item in port_map(records, [gateway], seen)["ports"]}
+        assert again == {port: name for name, port in pairs}

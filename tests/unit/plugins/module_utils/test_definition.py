@@ -28,6 +28,7 @@ FULL = {
     "pool": [9000, "8081-8085", 8086],
     "strict_pool": True,
     "reserved": ["8083", 22],
+    "claims": [{"sets": "red", "namespaces": ["b", "a"], "ports": [9, "1-3"], "max": "4"}, {}],
     "drain": {"listener": "45s", "pod": 6.5},
     "service": {
         "type": "LoadBalancer",
@@ -43,7 +44,7 @@ FULL = {
     },
     "replicas": 2,
 }
-RULES = ("pool", "strict_pool", "reserved", "drain", "service")
+RULES = ("pool", "strict_pool", "reserved", "claims", "drain", "service")
 
 
 def read(raw):
@@ -58,6 +59,7 @@ def test_what_is_stored():
         "pool": ["8081-8086", 9000],
         "strict_pool": True,
         "reserved": [22, 8083],
+        "claims": [{"sets": ["red"], "namespaces": ["a", "b"], "ports": ["1-3", 9], "max": 4}, {}],
         "drain": {"listener": 45, "pod": 6.5},
         "service": {**FULL["service"], "annotations": {"a": "true"}},
     }

@@ -32,6 +32,7 @@ def test_a_gateway_s_defaults():
         "pool": frozenset(),
         "strict_pool": False,
         "reserved": frozenset(),
+        "claims": None,
         "drain": {},
         "service": {
             "type": "LoadBalancer",
@@ -80,7 +81,7 @@ GATEWAYS = [
     ({"namespace": None}, f"{GATEWAY}namespace: None is not valid; {LABEL_RULE}."),
     ({"owner": "smcp"}, f"KEY_NOT_BUILT gateway 'edge': 'owner: smcp' {NOT_BUILT}"),
     ({"owner": "me"}, f"{GATEWAY}owner: 'me' is not valid; it must be one of injection."),
-    ({"claims": []}, f"KEY_NOT_BUILT gateway 'edge': 'claims' {NOT_BUILT}"),
+    ({"selector": {}}, f"KEY_NOT_BUILT gateway 'edge': 'selector' {NOT_BUILT}"),
     ({"pool": "9-5"}, f"{GATEWAY}pool: '9-5' is not valid; a range goes from its lowest port to its highest."),
     ({"pool": "auto"}, f"{GATEWAY}pool: 'auto' is not valid; {PORTS_RULE}."),
     ({"pool": [5, "1-9"]}, f"{GATEWAY}pool: [5, '1-9'] is not valid; 5 stands in it more than once."),
