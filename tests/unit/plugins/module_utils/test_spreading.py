@@ -277,3 +277,9 @@ def test_two_defined_gateways_do_not_mix():
     wanted = [*records(1, 2, 3, 4), *({**item, "gateway": "door"} for item in records(5, 6, 7, 8))]
     publish(api, wanted, gateways=[SPREAD, {**SPREAD, "name": "door"}])
     assert carried(api) == {"edge": [1, 2, 3], "edge-2": [4], "door": [5, 6, 7], "door-2": [8]}
+
+
+@pytest.mark.parametrize("raw", [{**EDGE, "name": "edge-2"}, {"name": "edge-2", "namespace": "gateways"}])
+def test_a_further_front_service_is_no_gateway_of_its_own(raw):
+    found = port_map([{**record(), "gateway": "edge-2"}], [raw], state(owned_front(("a", 1)), further_front(2)))
+    assert [item["code"] for item in found["findings"]] == ["FRONT_SERVICE_TAKEN"]
