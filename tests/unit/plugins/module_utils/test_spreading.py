@@ -29,6 +29,8 @@ from ansible_collections.servicemesh.tcp.tests.unit.plugins.whole_runs import (
     publish,
     withdraw,
 )
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 ANNOTATIONS = {"team": "a", "metallb.io/loadBalancerIPs": "198.18.25.9"}
 SPREAD = {**EDGE, "service": {"max_ports": 4, "annotations": ANNOTATIONS, "source_ranges": ["198.18.0.0/15"]}}
@@ -283,3 +285,31 @@ def test_two_defined_gateways_do_not_mix():
 def test_a_further_front_service_is_no_gateway_of_its_own(raw):
     found = port_map([{**record(), "gateway": "edge-2"}], [raw], state(owned_front(("a", 1)), further_front(2)))
     assert [item["code"] for item in found["findings"]] == ["FRONT_SERVICE_TAKEN"]
+
+
+HISTORY = st.lists(st.sets(st.integers(1, 8), max_size=6), min_size=2, max_size=3)
+
+
+@given(HISTORY, HISTORY, st.integers(2, 5))
+@settings(max_examples=10)
+def test_whatever_two_sets_do_no_service_is_ever_overfull_and_no_port_moves(mine, theirs, bound):
+    gateway = {**EDGE, "service": {"max_ports": bound}}
+    api = shared()
+    where: dict[int, str] = {}
+
+    def look():
+        """Look after every single write: where each port stands, and how many a Service has."""
+        found = {port: name for name, ports in carried(api).items() for port in ports}
+        assert all(len(ports) < bound for ports in carried(api).values())
+        moved = {port for port in set(found) & set(where) if found[port] != where[port]}
+        assert not moved
+        where.clear()
+        where.update(found)
+
+    api.after_write = look
+    for own, other in zip(mine, theirs, strict=False):
+        for set_name, ports in (("default", own), ("other", {port + 100 for port in other})):
+            run(api, *ports, set_name=set_name, gateway=gateway, allow_withdraw=["all"])
+            assert run(api, *ports, set_name=set_name, gateway=gateway) == []
+    last = own | {port + 100 for port in other}
+    assert set(where) == last
