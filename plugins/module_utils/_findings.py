@@ -153,6 +153,22 @@ CATALOGUE: Mapping[str, Rule] = {
         "it would have {count} ports and about {size} bytes; the API server stores {limit} in one object ({source}).",
         "{cure}. Another limit of the cluster goes into service.limits.object_bytes.",
     ),
+    "POOL_EXHAUSTED": Rule(
+        "error",
+        "its pool {pool} ({size} ports) has no port left for {count} of 'auto' ({records}); held are {holders}.",
+        "Give the gateway a larger pool, or withdraw ports.",
+    ),
+    "POOL_MISSING": Rule(
+        "error",
+        "{records} ask{verb} for port 'auto', but the gateway has no pool to take it from.",
+        "Give the gateway a pool where it is defined, such as pool: [30000-30099], or give the records numbers.",
+    ),
+    "PORT_OUTSIDE_POOL": Rule(
+        "error",
+        "{key} {port} lies outside the pool {pool} of gateway {gateway}, which has strict_pool.",
+        "Choose ports of the pool, or have the gateway's definition changed. A port that is published already moves"
+        " only where its record is withdrawn first.",
+    ),
     "PORT_OUT_OF_RANGE": Rule(
         "error",
         "{key} {port} is out of range; allowed is {allowed}.",
@@ -162,6 +178,12 @@ CATALOGUE: Mapping[str, Rule] = {
         "error",
         "{key} {port} lies within 15000-15099, which Istio's proxy keeps for itself (15021 is its health port).",
         "Choose another port.",
+    ),
+    "PORT_RESERVED_BY_GATEWAY": Rule(
+        "error",
+        "{key} {port} is reserved on gateway {gateway} (reserved: {reserved}).",
+        "Choose other ports, or have the gateway's definition changed. A port that is published already moves only"
+        " where its record is withdrawn first.",
     ),
     "PORT_TAKEN": Rule(
         "error",
@@ -190,6 +212,12 @@ CATALOGUE: Mapping[str, Rule] = {
         "this run would withdraw {count} of the {total} ports of the set ({ports}), and {reason}.",
         "If that is meant, name the records in tcp_allow_withdraw, or set it to 'all'.",
     ),
+    "TARGET_PORT_LEAVING": Rule(
+        "error",
+        "target port {target} on gateway {gateway} is still that of port {port}, which this run closes or moves:"
+        " clients of port {port} would reach the new backend for a moment.",
+        "Choose another target_port, or leave it out, or run once without this record.",
+    ),
     "UNAUTHENTICATED": Rule(
         "error",
         "the API server does not take the credential: {message}",
@@ -199,6 +227,11 @@ CATALOGUE: Mapping[str, Rule] = {
         "error",
         "{key}: {value!r} is not valid; {rule}.",
         "Mend the value.",
+    ),
+    "WAS_TAKEN": Rule(
+        "error",
+        "it says that it was {was!r}, but {why}.",
+        "Take the record of the former name out of the set, or leave 'was' out.",
     ),
     "WITHDRAW_UNKNOWN": Rule(
         "warning",

@@ -72,6 +72,7 @@ def service(name: str, namespace: str, ports: Any = (), **more: Any) -> dict[str
         "type": "ClusterIP",
         "class": "",
         "annotations": {},
+        "definition": None,
         "selector": {},
         "ports": list(ports),
         "health_check_node_port": None,

@@ -221,6 +221,22 @@ TEXTS = {
         " object (service.limits.object_bytes). Set service.max_ports, so that the ports are spread over several front"
         " Services. Another limit of the cluster goes into service.limits.object_bytes.",
     ),
+    "POOL_EXHAUSTED": (
+        lambda: mapped(record("a", "auto"), record("b", "auto"), gateways=[{**EDGE, "pool": 8081}]),
+        "gateway 'edge': its pool 8081 (1 ports) has no port left for 1 of 'auto' (record 'b'); held are 1 by records"
+        " of this run. Give the gateway a larger pool, or withdraw ports.",
+    ),
+    "POOL_MISSING": (
+        lambda: mapped(record("a", "auto")),
+        "gateway 'edge': record 'a' asks for port 'auto', but the gateway has no pool to take it from."
+        " Give the gateway a pool where it is defined, such as pool: [30000-30099], or give the records numbers.",
+    ),
+    "PORT_OUTSIDE_POOL": (
+        lambda: mapped(record("a", "7-9"), gateways=[{**EDGE, "pool": 8081, "strict_pool": True}]),
+        "record 'a': port 7-9 lies outside the pool 8081 of gateway edge, which has strict_pool."
+        " Choose ports of the pool, or have the gateway's definition changed. A port that is published already moves"
+        " only where its record is withdrawn first.",
+    ),
     "PORT_OUT_OF_RANGE": (
         lambda: mapped(record(port=70000)),
         "record 'a': port 70000 is out of range; allowed is 1 to 65535. Choose a port within the range.",
@@ -229,6 +245,12 @@ TEXTS = {
         lambda: mapped(record(port=15021)),
         "record 'a': port 15021 lies within 15000-15099, which Istio's proxy keeps for itself (15021 is its health"
         " port). Choose another port.",
+    ),
+    "PORT_RESERVED_BY_GATEWAY": (
+        lambda: mapped(record("a", "7-9"), gateways=[{**EDGE, "reserved": [8, 100]}]),
+        "record 'a': port 8 is reserved on gateway edge (reserved: 8, 100)."
+        " Choose other ports, or have the gateway's definition changed. A port that is published already moves only"
+        " where its record is withdrawn first.",
     ),
     "PORT_TAKEN": (
         lambda: mapped(record("a"), record("b")),
@@ -257,6 +279,12 @@ TEXTS = {
         "set 'default': this run would withdraw 1 of the 1 ports of the set (8081), and it declares no port at all."
         " If that is meant, name the records in tcp_allow_withdraw, or set it to 'all'.",
     ),
+    "TARGET_PORT_LEAVING": (
+        lambda: mapped(record("new", 8081, target_port=10022), cluster=state(owned_front(("ssh", 22, 10022)))),
+        "record 'new': target port 10022 on gateway edge is still that of port 22, which this run closes or moves:"
+        " clients of port 22 would reach the new backend for a moment."
+        " Choose another target_port, or leave it out, or run once without this record.",
+    ),
     "UNAUTHENTICATED": (
         lambda: explained(401, "Unauthorized"),
         "cluster: the API server does not take the credential: Unauthorized."
@@ -264,7 +292,13 @@ TEXTS = {
     ),
     "VALUE_INVALID": (
         lambda: mapped(record(port="http")),
-        "record 'a': port: 'http' is not valid; a port is a whole number. Mend the value.",
+        "record 'a': port: 'http' is not valid; a port is a whole number, a range such as 30100-30120, 'auto', or a"
+        " list of these. Mend the value.",
+    ),
+    "WAS_TAKEN": (
+        lambda: mapped(record("a"), record("b", 8082, was="a")),
+        "record 'b': it says that it was 'a', but the set has a record of that name."
+        " Take the record of the former name out of the set, or leave 'was' out.",
     ),
     "WITHDRAW_UNKNOWN": (
         lambda: withdrawal_plan(state(), names=["a"])["findings"],

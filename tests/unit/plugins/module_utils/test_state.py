@@ -85,6 +85,7 @@ def test_a_service():
         "type": "LoadBalancer",
         "class": "io.cilium/bgp-control-plane",
         "annotations": {"metallb.io/ip-allocated-from-pool": "first"},
+        "definition": None,
         "selector": {"x": "y"},
         "ports": [
             {"name": "web", "port": 80, "target_port": "http", "node_port": 30080, "protocol": "TCP"},
@@ -105,6 +106,7 @@ def test_a_service_with_nothing():
         "type": "ClusterIP",
         "class": "",
         "annotations": {},
+        "definition": None,
         "selector": {},
         "ports": [],
         "health_check_node_port": None,
