@@ -73,6 +73,22 @@ def test_a_port_stays_and_another_fills_the_room(spread: Exposure, cluster: Clus
     assert found == {"edge": {8100, 8102, 8099}, "edge-2": {8103, 8104, 8105}, "edge-3": {8106, 8107}}
 
 
+def test_a_set_that_only_refers_to_the_gateway(spread: Exposure, cluster: Cluster) -> None:
+    """It goes by the stored definition: it fills the room that is left, makes the next Service, and leaves cleanly."""
+    reference = {"name": "edge", "namespace": spread.name}
+    other = {"tcp_set": f"{spread.name}-other", "tcp_gateways": [reference]}
+    run = spread.expose(records(spread, [8200, 8201]), **other)
+    assert run.code == 0, run.output
+    assert [item["proof"] for item in run.endpoints] == ["proven", "proven"]
+    found = {name: set(numbers(service)) - {15021} for name, service in front_services(spread, cluster).items()}
+    assert (found["edge-3"], found["edge-4"]) == ({8106, 8107, 8200}, {8201})
+    run = spread.expose(records(spread, [8200, 8201]), **other)
+    assert (run.code, run.changed) == (0, 0), run.output
+    run = spread.unexpose(tcp_set=other["tcp_set"])
+    assert run.code == 0, run.output
+    assert numbers(front_services(spread, cluster)["edge-4"]) == [15021]
+
+
 def test_the_definition_holds_for_all_of_them(spread: Exposure, cluster: Cluster) -> None:
     """A changed definition is written to every front Service; a lowered bound moves nothing and says so."""
     before = {name: set(numbers(service)) for name, service in front_services(spread, cluster).items()}
@@ -82,11 +98,11 @@ def test_the_definition_holds_for_all_of_them(spread: Exposure, cluster: Cluster
     assert run.code == 0, run.output
     services = front_services(spread, cluster)
     assert {name: set(numbers(service)) for name, service in services.items()} == before
-    assert [item.spec.load_balancer_source_ranges for item in services.values()] == [["198.18.0.0/15"]] * 3
+    assert [item.spec.load_balancer_source_ranges for item in services.values()] == [["198.18.0.0/15"]] * 4
     run = spread.expose(wanted)
     assert run.code == 0, run.output
     services = front_services(spread, cluster)
-    assert [item.spec.load_balancer_source_ranges for item in services.values()] == [None] * 3
+    assert [item.spec.load_balancer_source_ranges for item in services.values()] == [None] * 4
 
 
 def test_a_limit_stops_a_run_before_anything_is_written(spread: Exposure, cluster: Cluster) -> None:
@@ -106,7 +122,7 @@ def test_removal_is_clean(spread: Exposure, cluster: Cluster) -> None:
     """The role gateways takes all front Services with it."""
     run = spread.unexpose()
     assert run.code == 0, run.output
-    assert set(front_services(spread, cluster)) == {"edge", "edge-2", "edge-3"}
+    assert set(front_services(spread, cluster)) == {"edge", "edge-2", "edge-3", "edge-4"}
     run = spread.remove_gateway()
     assert run.code == 0, run.output
     assert front_services(spread, cluster) == {}
