@@ -78,6 +78,7 @@ def check_gateways(
                 findings.append(
                     finding("GATEWAY_MISSING", subject, name=gateway["name"], namespace=gateway["namespace"])
                 )
+            findings += _check_front(gateway, view)
             continue
         findings += check_owner(gateway, view, set_name)
         findings += pod_revision(gateway, view)[1]
@@ -90,14 +91,24 @@ def check_owner(gateway: Mapping[str, Any], view: View, set_name: str) -> list[d
     service = view.front_service(gateway)
     if service is not None and not is_ours(service["labels"]):
         return [finding("NOT_OURS", subject, object=f"Service {gateway['namespace']}/{gateway['name']}")]
-    if service is not None and service["labels"].get(GATEWAY_LABEL, gateway["name"]) != gateway["name"]:
-        other = service["labels"][GATEWAY_LABEL]
-        return [finding("FRONT_SERVICE_TAKEN", subject, namespace=gateway["namespace"], other=other)]
+    taken = _check_front(gateway, view)
+    if taken:
+        return taken
     deployment = view.deployments.get((gateway["namespace"], gateway["name"]))
     holder = deployment["labels"].get(DEFINED_BY_LABEL) if deployment else None
     if holder is not None and holder != set_name:
         return [finding("GATEWAY_DEFINED_ELSEWHERE", subject, holder=holder, set=set_name)]
     return []
+
+
+def _check_front(gateway: Mapping[str, Any], view: View) -> list[dict[str, str]]:
+    """Check that the Service of a gateway's name is not a further front Service of another gateway."""
+    service = view.front_service(gateway)
+    other = service["labels"].get(GATEWAY_LABEL, gateway["name"]) if service else gateway["name"]
+    if other == gateway["name"]:
+        return []
+    subject = f"gateway {gateway['name']!r}"
+    return [finding("FRONT_SERVICE_TAKEN", subject, namespace=gateway["namespace"], other=other)]
 
 
 def check_backends(ports: Iterable[Mapping[str, Any]], view: View) -> list[dict[str, str]]:

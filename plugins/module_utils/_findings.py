@@ -60,7 +60,8 @@ CATALOGUE: Mapping[str, Rule] = {
     "FRONT_SERVICE_TAKEN": Rule(
         "error",
         "the Service of that name in namespace {namespace!r} is a further front Service of gateway {other!r}.",
-        "Rename this gateway; names like that of another gateway with '-2' belong to that one's service.max_ports.",
+        "Rename this gateway, or refer to {other!r}: a gateway's name with '-2', '-3', ... is kept for its"
+        " service.max_ports.",
     ),
     "GATEWAY_DEFINED_ELSEWHERE": Rule(
         "error",

@@ -158,7 +158,7 @@ TEXTS = {
     "FRONT_SERVICE_TAKEN": (
         lambda: mapped(gateways=[{**EDGE, "name": "edge-2"}], cluster=state(further_front(2))),
         "gateway 'edge-2': the Service of that name in namespace 'gateways' is a further front Service of gateway"
-        " 'edge'. Rename this gateway; names like that of another gateway with '-2' belong to that one's"
+        " 'edge'. Rename this gateway, or refer to 'edge': a gateway's name with '-2', '-3', ... is kept for its"
         " service.max_ports.",
     ),
     "GATEWAY_DEFINED_ELSEWHERE": (
