@@ -11,7 +11,12 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ansible_collections.servicemesh.tcp.plugins.module_utils._findings import finding
-from ansible_collections.servicemesh.tcp.plugins.module_utils._names import DEFINED_BY_LABEL, GATEWAY_LABEL, is_ours
+from ansible_collections.servicemesh.tcp.plugins.module_utils._names import (
+    DEFINED_BY_LABEL,
+    GATEWAY_LABEL,
+    is_ours,
+)
+from ansible_collections.servicemesh.tcp.plugins.module_utils._ranges import written
 from ansible_collections.servicemesh.tcp.plugins.module_utils._reading import suggestion
 from ansible_collections.servicemesh.tcp.plugins.module_utils._view import View
 
@@ -73,6 +78,7 @@ def check_gateways(
                 findings.append(
                     finding("GATEWAY_MISSING", subject, name=gateway["name"], namespace=gateway["namespace"])
                 )
+            findings += _check_front(gateway, view)
             continue
         findings += check_owner(gateway, view, set_name)
         findings += pod_revision(gateway, view)[1]
@@ -85,9 +91,9 @@ def check_owner(gateway: Mapping[str, Any], view: View, set_name: str) -> list[d
     service = view.front_service(gateway)
     if service is not None and not is_ours(service["labels"]):
         return [finding("NOT_OURS", subject, object=f"Service {gateway['namespace']}/{gateway['name']}")]
-    if service is not None and service["labels"].get(GATEWAY_LABEL, gateway["name"]) != gateway["name"]:
-        other = service["labels"][GATEWAY_LABEL]
-        return [finding("FRONT_SERVICE_TAKEN", subject, namespace=gateway["namespace"], other=other)]
+    taken = _check_front(gateway, view)
+    if taken:
+        return taken
     deployment = view.deployments.get((gateway["namespace"], gateway["name"]))
     holder = deployment["labels"].get(DEFINED_BY_LABEL) if deployment else None
     if holder is not None and holder != set_name:
@@ -95,45 +101,60 @@ def check_owner(gateway: Mapping[str, Any], view: View, set_name: str) -> list[d
     return []
 
 
+def _check_front(gateway: Mapping[str, Any], view: View) -> list[dict[str, str]]:
+    """Check that the Service of a gateway's name is not a further front Service of another gateway."""
+    service = view.front_service(gateway)
+    other = service["labels"].get(GATEWAY_LABEL, gateway["name"]) if service else gateway["name"]
+    if other == gateway["name"]:
+        return []
+    subject = f"gateway {gateway['name']!r}"
+    return [finding("FRONT_SERVICE_TAKEN", subject, namespace=gateway["namespace"], other=other)]
+
+
 def check_backends(ports: Iterable[Mapping[str, Any]], view: View) -> list[dict[str, str]]:
-    """Check that every backend Service is there and has the port."""
-    findings = []
+    """Check that every backend Service is there and has the port; one finding for each record."""
+    wanted: dict[tuple[str, str, str], list[int]] = {}
     for port in ports:
-        backend, subject = port["backend"], f"record {port['name']!r}"
-        service = view.services.get((backend["namespace"], backend["service"]))
+        backend = port["backend"]
+        wanted.setdefault((port["name"], backend["namespace"], backend["service"]), []).append(backend["port"])
+    findings = []
+    for (name, namespace, service_name), asked in wanted.items():
+        subject = f"record {name!r}"
+        service = view.services.get((namespace, service_name))
         if service is None:
-            findings.append(_backend_missing(backend, subject, view))
+            findings.append(_backend_missing(namespace, service_name, subject, view))
             continue
         numbers = [item["port"] for item in service["ports"] if item["protocol"] == "TCP"]
-        if backend["port"] not in numbers:
+        missing = set(asked) - set(numbers)
+        if missing:
             findings.append(
                 finding(
                     "BACKEND_PORT_MISSING",
                     subject,
-                    namespace=backend["namespace"],
-                    service=backend["service"],
-                    port=backend["port"],
-                    has=", ".join(str(number) for number in numbers) or "none",
+                    namespace=namespace,
+                    service=service_name,
+                    port=written(missing),
+                    has=written(numbers) or "none",
                 )
             )
     return findings
 
 
-def _backend_missing(backend: Mapping[str, Any], subject: str, view: View) -> dict[str, str]:
+def _backend_missing(namespace: str, service: str, subject: str, view: View) -> dict[str, str]:
     """Say which part of a backend's address is wrong, with the nearest name that is there."""
-    if not view.has_namespace(backend["namespace"]):
+    if not view.has_namespace(namespace):
         hint = " (that namespace does not exist)"
     else:
-        there = [name for namespace, name in view.services if namespace == backend["namespace"]]
-        meant = suggestion(backend["service"], there)
+        there = [name for place, name in view.services if place == namespace]
+        meant = suggestion(service, there)
         hint = f" ({meant})" if meant else ""
-    return finding("BACKEND_MISSING", subject, service=backend["service"], namespace=backend["namespace"], hint=hint)
+    return finding("BACKEND_MISSING", subject, service=service, namespace=namespace, hint=hint)
 
 
 def check_node_ports(ports: Iterable[Mapping[str, Any]], view: View) -> list[dict[str, str]]:
     """Check that no node port that is asked for is held by anybody else."""
     held = {
-        item["node_port"]: ((service["namespace"], service["name"]), item["name"], item["port"])
+        item["node_port"]: (service["namespace"], service["name"], item["port"])
         for service in view.services.values()
         for item in service["ports"]
         if item["node_port"]
@@ -150,8 +171,8 @@ def check_node_ports(ports: Iterable[Mapping[str, Any]], view: View) -> list[dic
             findings.append(
                 finding("NODE_PORT_TAKEN", subject, port=number, holder=f"record {first[number]!r} of the same set")
             )
-        elif holder and holder[:2] != ((port["namespace"], port["service"]), port["port_name"]):
-            (namespace, name), _port_name, service_port = holder
+        elif holder and holder != (port["namespace"], port["service"], port["port"]):
+            namespace, name, service_port = holder
             findings.append(
                 finding(
                     "NODE_PORT_TAKEN", subject, port=number, holder=f"Service {namespace}/{name} port {service_port}"

@@ -53,13 +53,14 @@ def endpoints(
 ) -> list[dict[str, Any]]:
     """Return C(tcp_endpoints): one entry per port with its addresses and its proof."""
     fronts = {(item["namespace"], item["name"]): item for item in services}
-    found: dict[str, list[Mapping[str, Any]]] = {}
+    # A record may have several ports, each with results of its own.
+    found: dict[tuple[str, int], list[Mapping[str, Any]]] = {}
     for result in results:
-        found.setdefault(result["name"], []).append(result)
+        found.setdefault((result["name"], result["port"]), []).append(result)
     report = []
     for port in ports:
         addresses, number = reachable_at(port, fronts.get((port["namespace"], port["service"])), nodes)
-        seen = found.get(port["name"], [])
+        seen = found.get((port["name"], number), [])
         backend = port["backend"]
         report.append(
             {

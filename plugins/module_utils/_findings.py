@@ -31,6 +31,17 @@ CATALOGUE: Mapping[str, Rule] = {
         "Service {namespace}/{service} has no TCP port {port}; it has {has}.",
         "Use one of the Service's own ports (not the pods' target port) as backend.port.",
     ),
+    "CLAIM_EXCEEDED": Rule(
+        "error",
+        "its {claim} lets a set publish at most {max} ports, and set {set!r} asks for {count} ({records}).",
+        "Withdraw ports, or have the claim's max raised where the gateway is defined.",
+    ),
+    "CLAIM_MISSING": Rule(
+        "error",
+        "{key} {port} of gateway {gateway} is not open to set {set!r} for backends in namespace {namespace!r}; its"
+        " claims open {given}.",
+        "Choose ports that are open, or have a claim added where the gateway is defined.",
+    ),
     "CLUSTER_UNREACHABLE": Rule(
         "error",
         "the API server does not answer: {message}",
@@ -49,7 +60,8 @@ CATALOGUE: Mapping[str, Rule] = {
     "FRONT_SERVICE_TAKEN": Rule(
         "error",
         "the Service of that name in namespace {namespace!r} is a further front Service of gateway {other!r}.",
-        "Rename this gateway; names like that of another gateway with '-2' belong to that one's service.max_ports.",
+        "Rename this gateway, or refer to {other!r}: a gateway's name with '-2', '-3', ... is kept for its"
+        " service.max_ports.",
     ),
     "GATEWAY_DEFINED_ELSEWHERE": Rule(
         "error",
@@ -106,13 +118,14 @@ CATALOGUE: Mapping[str, Rule] = {
     ),
     "LEASE_HELD": Rule(
         "error",
-        "another run ({holder}) writes to the gateway, and has done so for {seconds} s without a pause.",
-        "Wait for it to end; a run that died is passed over by itself. tcp_lease_timeout says how long to wait.",
+        "another run ({holder}) has the gateway's Lease, unchanged for {silent} s; this run waited {waited} s for it.",
+        "Run it again when that one has ended. The Lease of a run that died is taken over when it did not change for"
+        " {lasts} s; tcp_lease_timeout says how long to wait.",
     ),
     "LEASE_LOST": Rule(
         "error",
-        "this run was held up for {seconds} s, so that another one may write to the gateway by now; it stops here.",
-        "Run it again: it goes on from what is there.",
+        "this run renewed the gateway's Lease {seconds} s ago and lost it since; another one may be writing by now.",
+        "Nothing more was written. Run it again: it goes on from what is there.",
     ),
     "NAMESPACE_IN_USE": Rule(
         "error",
@@ -167,6 +180,22 @@ CATALOGUE: Mapping[str, Rule] = {
         "on gateway {gateway} these ports stay published, though this run does not declare them: {ports}.",
         "That is what tcp_prune=false is for; with tcp_prune=true they are withdrawn.",
     ),
+    "POOL_EXHAUSTED": Rule(
+        "error",
+        "its pool {pool} ({size} ports) has no port left for {count} of 'auto' ({records}); held are {holders}.",
+        "Give the gateway a larger pool, or withdraw ports.",
+    ),
+    "POOL_MISSING": Rule(
+        "error",
+        "{records} ask{verb} for port 'auto', but the gateway has no pool to take it from.",
+        "Give the gateway a pool where it is defined, such as pool: [30000-30099], or give the records numbers.",
+    ),
+    "PORT_OUTSIDE_POOL": Rule(
+        "error",
+        "{key} {port} lies outside the pool {pool} of gateway {gateway}, which has strict_pool.",
+        "Choose ports of the pool, or have the gateway's definition changed. A port that is published already moves"
+        " only where its record is withdrawn first.",
+    ),
     "PORT_OUT_OF_RANGE": Rule(
         "error",
         "{key} {port} is out of range; allowed is {allowed}.",
@@ -176,6 +205,12 @@ CATALOGUE: Mapping[str, Rule] = {
         "error",
         "{key} {port} lies within 15000-15099, which Istio's proxy keeps for itself (15021 is its health port).",
         "Choose another port.",
+    ),
+    "PORT_RESERVED_BY_GATEWAY": Rule(
+        "error",
+        "{key} {port} is reserved on gateway {gateway} (reserved: {reserved}).",
+        "Choose other ports, or have the gateway's definition changed. A port that is published already moves only"
+        " where its record is withdrawn first.",
     ),
     "PORT_TAKEN": Rule(
         "error",
@@ -214,6 +249,12 @@ CATALOGUE: Mapping[str, Rule] = {
         "this run would withdraw {count} of the {total} ports of the set ({ports}), and {reason}.",
         "If that is meant, name the records in tcp_allow_withdraw, or set it to 'all'.",
     ),
+    "TARGET_PORT_LEAVING": Rule(
+        "error",
+        "target port {target} on gateway {gateway} is still that of port {port}, which this run closes or moves:"
+        " clients of port {port} would reach the new backend for a moment.",
+        "Choose another target_port, or leave it out, or run once without this record.",
+    ),
     "UNAUTHENTICATED": Rule(
         "error",
         "the API server does not take the credential: {message}",
@@ -223,6 +264,11 @@ CATALOGUE: Mapping[str, Rule] = {
         "error",
         "{key}: {value!r} is not valid; {rule}.",
         "Mend the value.",
+    ),
+    "WAS_TAKEN": Rule(
+        "error",
+        "it says that it was {was!r}, but {why}.",
+        "Take the record of the former name out of the set, or leave 'was' out.",
     ),
     "WITHDRAW_UNKNOWN": Rule(
         "warning",

@@ -10,7 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ansible_collections.servicemesh.tcp.plugins.module_utils._claims import read_claims
+from ansible_collections.servicemesh.tcp.plugins.module_utils._definition import read_rules
 from ansible_collections.servicemesh.tcp.plugins.module_utils._limit_keys import LIMIT_SERVICE_KEYS, read_limit_keys
+from ansible_collections.servicemesh.tcp.plugins.module_utils._names import DEFINITION_ANNOTATION
 from ansible_collections.servicemesh.tcp.plugins.module_utils._reading import (
     Problems,
     check_keys,
@@ -28,7 +31,10 @@ GATEWAY_KEYS = words(
     "name namespace owner mesh selector service pool strict_pool reserved claims replicas autoscale"
     " resources image image_pull_policy drain proxy_protocol observe adopt ports control_plane"
 )
-GATEWAY_BUILT = words("name namespace owner mesh service replicas autoscale resources image image_pull_policy")
+GATEWAY_BUILT = words(
+    "name namespace owner mesh service pool strict_pool reserved claims drain replicas autoscale resources"
+    " image image_pull_policy"
+)
 SERVICE_BUILT = LIMIT_SERVICE_KEYS | words("type annotations class source_ranges external_ips external_traffic_policy")
 SERVICE_KEYS = SERVICE_BUILT | words("scope address")
 AUTOSCALE_KEYS = words("min max cpu")
@@ -107,6 +113,8 @@ def _read_gateway(raw: Mapping[str, Any], subject: str) -> tuple[dict[str, Any],
         "namespace": read_label(problems, "namespace", raw.get("namespace")),
         "refers": not set(raw) - REFERENCE_KEYS,
         "mesh": raw.get("mesh"),
+        **read_rules(problems, raw),
+        "claims": read_claims(problems, raw.get("claims")),
         "service": _read_service(problems, raw.get("service", {})),
         "replicas": read_count(problems, "replicas", raw.get("replicas", 1)),
         "autoscale": None,
@@ -129,3 +137,21 @@ def read_gateways(raw_gateways: Iterable[Any]) -> tuple[list[dict[str, Any]], li
     return read_all(
         raw_gateways, "gateway", "tcp_gateways", _read_gateway, "a gateway's name is unique in an inventory"
     )
+
+
+def as_stored(reference: Mapping[str, Any], service: Mapping[str, Any]) -> tuple[dict[str, Any], list[dict[str, str]]]:
+    """Return a gateway that is only referred to with the definition that is stored at its front Service.
+
+    One that was made before definitions were stored has a Service of its type, and neither pool nor reservations.
+    """
+    subject = f"Service {service['namespace']}/{service['name']}, its annotation {DEFINITION_ANNOTATION}"
+    stored = service["definition"]
+    if stored is None:
+        stored = {"service": {"type": service["type"]}}
+    problems = Problems(subject)
+    if not isinstance(stored, Mapping):
+        problems.invalid("definition", stored, "it must be the JSON that role gateways writes")
+        return dict(reference), problems.findings
+    same = {key: reference[key] for key in ("name", "namespace")}
+    gateway, findings = _read_gateway({**stored, **same}, subject)
+    return (dict(reference) if findings else {**gateway, "refers": True}), findings

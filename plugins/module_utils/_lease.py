@@ -5,6 +5,8 @@
 Taken by a plain create, then by an update at the resource version that was read, so that the API server lets one of
 two through. A Lease that somebody left behind is taken when it did not change for as long as it lasts, seen on our own
 clock; two machines' clocks are never compared (Kubernetes client-go, tools/leaderelection, says why).
+The uid is sent along: without it an update makes a Lease anew that was removed with its gateway meanwhile (seen on
+Kubernetes 1.34; with it the answer is 409).
 
 This module_util is **PRIVATE** and should only be used by this collection. Breaking changes can occur any time.
 """
@@ -16,14 +18,14 @@ import os
 import socket
 import time
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.servicemesh.tcp.plugins.module_utils._client import ApiError
 from ansible_collections.servicemesh.tcp.plugins.module_utils._findings import Stopped, finding
-from ansible_collections.servicemesh.tcp.plugins.module_utils._kinds import collection_path, object_path
-from ansible_collections.servicemesh.tcp.plugins.module_utils._names import gateway_labels
+from ansible_collections.servicemesh.tcp.plugins.module_utils._kinds import collection_path, describe, object_path
+from ansible_collections.servicemesh.tcp.plugins.module_utils._names import gateway_labels, is_ours
 from ansible_collections.servicemesh.tcp.plugins.module_utils._workload import new_object
 
 if TYPE_CHECKING:
@@ -55,7 +57,8 @@ class Lease:
         self._clock, self._sleep = clock, sleep
         self._bare = new_object("Lease", gateway, namespace, gateway_labels(gateway))
         self._subject = f"gateway {gateway!r}"
-        self._version: str | None = None
+        # The metadata as the API server answered our last write; V(None) while we do not hold it.
+        self._held: Mapping[str, Any] | None = None
         self._renewed = 0.0
 
     def take(self, seconds: float, tick: Callable[[], None] = lambda: None) -> None:
@@ -67,62 +70,67 @@ class Lease:
         seen, since = None, begun
         while True:
             found = self._api.find(object_path(self._bare))
+            spec = (found or {}).get("spec") or {}
+            holder, lasts = spec.get("holderIdentity"), spec.get("leaseDurationSeconds") or self._duration
             if found is None:
-                taken = self._write("POST", collection_path("Lease", self._bare["metadata"]["namespace"]))
+                taken = self._write("POST")
             else:
-                version = found["metadata"]["resourceVersion"]
-                if version != seen:
-                    seen, since = version, self._clock()
-                holder = found["spec"].get("holderIdentity")
-                lasts = found["spec"].get("leaseDurationSeconds") or self._duration
+                if not is_ours(found["metadata"].get("labels")):
+                    raise Stopped(finding("NOT_OURS", self._subject, object=describe(self._bare)))
+                if found["metadata"]["resourceVersion"] != seen:
+                    seen, since = found["metadata"]["resourceVersion"], self._clock()
                 free = not holder or self._clock() - since >= lasts
-                taken = free and self._write("PUT", object_path(self._bare), version)
+                taken = free and self._write("PUT", found["metadata"])
             if taken:
                 return
             now = self._clock()
-            if found is not None and now - begun >= seconds:
-                raise Stopped(finding("LEASE_HELD", self._subject, holder=holder, seconds=round(now - since)))
+            if holder and now - begun >= seconds:
+                text = {"holder": holder, "silent": round(now - since), "waited": round(now - begun), "lasts": lasts}
+                raise Stopped(finding("LEASE_HELD", self._subject, **text))
             tick()
             self._sleep(POLL_SECONDS)
 
     def check(self) -> None:
-        """Make sure that the Lease is still held, renewing it in good time; raise Stopped with C(LEASE_LOST)."""
+        """Make sure that the Lease is still held, renewing it in good time; raise Stopped with C(LEASE_LOST).
+
+        Before it is taken, and after it was lost, there is nothing to make sure of.
+        """
+        if self._held is None:
+            return
         age = self._clock() - self._renewed
         if age < self._duration / 3:
             return
         # A process that was asleep for longer may have lost it to another run, which must not be overtaken.
-        if age >= self._duration or not self._write("PUT", object_path(self._bare), self._version):
-            self._version = None
+        if age >= self._duration or not self._write("PUT", self._held):
+            self._held = None
             raise Stopped(finding("LEASE_LOST", self._subject, seconds=round(age)))
 
     def release(self) -> None:
         """Give the Lease back; one that was lost, or that cannot be reached any more, runs out by itself."""
-        if self._version is None:
+        if self._held is None:
             return
         with contextlib.suppress(ApiError):
-            self._write("PUT", object_path(self._bare), self._version, holder="")
-        self._version = None
+            self._write("PUT", self._held, holder="")
+        self._held = None
 
-    def _write(self, method: str, path: str, version: str | None = None, holder: str | None = None) -> bool:
-        """Send the Lease; tell whether the API server took it (409: somebody else was first)."""
-        now = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    def _write(self, method: str, read: Mapping[str, Any] | None = None, holder: str | None = None) -> bool:
+        """Send the Lease, as a change of what was read; tell whether it was taken (409: somebody else was first)."""
         spec: dict[str, Any] = {
             "holderIdentity": self._holder if holder is None else holder,
             "leaseDurationSeconds": self._duration,
-            "renewTime": now,
+            "renewTime": datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
         }
-        body = {**self._bare, "metadata": {**self._bare["metadata"]}, "spec": spec}
-        if version:
-            body["metadata"]["resourceVersion"] = version
+        metadata = {**self._bare["metadata"], **{key: read[key] for key in ("uid", "resourceVersion") if read}}
+        path = object_path(self._bare) if read else collection_path("Lease", metadata["namespace"])
         # Counted from before the request, since the others count from when they see it.
         asked = self._clock()
         try:
-            answer = self._api.request(method, path, body=body)
+            answer = self._api.request(method, path, body={**self._bare, "metadata": metadata, "spec": spec})
         except ApiError as error:
             if error.status == 409:
                 return False
             raise
-        self._version, self._renewed = answer["metadata"]["resourceVersion"], asked
+        self._held, self._renewed = answer["metadata"], asked
         return True
 
 
@@ -133,23 +141,21 @@ class Leases:
         """Prepare the Leases of gateways, given by namespace and name."""
         holder = holder_name()
         # In one order everywhere, so that two runs never wait for each other.
-        self._held: list[Lease] = []
         self._leases = [Lease(api, *place, duration=duration, holder=holder, **clock) for place in sorted(places)]
 
     def take(self, seconds: float) -> None:
-        """Take all of them; those that are held already are kept while the next one is waited for."""
+        """Take all of them, waiting at most some seconds for each; those that are taken are kept meanwhile."""
         for lease in self._leases:
             lease.take(seconds, tick=self.check)
-            self._held.append(lease)
 
     def check(self) -> None:
-        """Make sure that all are still held; called before every write."""
-        for lease in self._held:
+        """Make sure that all that were taken are still held; called before every write."""
+        for lease in self._leases:
             lease.check()
 
     def __enter__(self) -> Leases:
         return self
 
     def __exit__(self, *_failure: object) -> None:
-        for lease in self._held:
+        for lease in self._leases:
             lease.release()

@@ -22,6 +22,7 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._reading import (
     words,
 )
 
+# allocate_node_ports is more than the design asked for: without it 2,768 ports are the end of a cluster.
 LIMIT_SERVICE_KEYS = words("allocate_node_ports limits max_ports provider")
 LIMIT_KEYS = words("listeners node_ports nodes object_bytes security_group_rules targets targets_per_zone zones")
 NODE_PORT_RANGE = re.compile(r"\s*(\d{1,5})\s*-\s*(\d{1,5})\s*")

@@ -19,6 +19,7 @@ GATEWAY_LABEL = "servicemesh.tcp/gateway"
 GATEWAY_NAMESPACE_LABEL = "servicemesh.tcp/gateway-namespace"
 DEFINED_BY_LABEL = "servicemesh.tcp/defined-by"
 SOURCE_ANNOTATION = "servicemesh.tcp/source"
+DEFINITION_ANNOTATION = "servicemesh.tcp/definition"
 
 COLLECTION = "servicemesh.tcp"
 # Each set applies its own ports to the shared front Service under a field manager of its own.
@@ -40,6 +41,11 @@ def port_name(port: int, set_name: str, record: str) -> str:
     It carries its record, so that the API server itself refuses a second owner of the port.
     """
     return f"tcp-{port}-{short_hash(set_name, record)}"
+
+
+def names_of(record: Mapping[str, Any]) -> list[str]:
+    """Return the names under which a record's ports may be on the cluster: its own, and its former one."""
+    return [record["name"], *([record["was"]] if record["was"] is not None else [])]
 
 
 def record_hash(name: str | None) -> str | None:

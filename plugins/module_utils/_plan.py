@@ -36,6 +36,7 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._steps import (
     share_steps,
 )
 from ansible_collections.servicemesh.tcp.plugins.module_utils._view import View
+from ansible_collections.servicemesh.tcp.plugins.module_utils._withdrawn import former_hashes, withdrawn_listeners
 from ansible_collections.servicemesh.tcp.plugins.module_utils._workload import (
     GATEWAY_KINDS,
     OPTIONAL_KINDS,
@@ -136,11 +137,7 @@ def exposure_plan(
     view = View(state)
     observed = view.listeners(set_name)
     wanted = [_exposure.listener_of(port) for port in ports]
-    wanted_keys = {_key(item) for item in wanted}
-    gone = [item for item in observed if _key(item) not in wanted_keys]
-    # A record that only moved to another port or gateway was not withdrawn.
-    wanted_hashes = {item["hash"] for item in wanted}
-    withdrawn = [item for item in gone if item["hash"] not in wanted_hashes]
+    withdrawn = withdrawn_listeners(wanted, observed, former_hashes(ports, set_name))
     findings = _check_shrinking(wanted, observed, withdrawn, set_name, allow_withdraw, source, view) if prune else []
     if not prune:
         wanted_ports = {(item["namespace"], item["gateway"], item["port"]) for item in wanted}
@@ -183,11 +180,6 @@ def _result(
         "findings": findings,
         "withdrawn": [{key: item[key] for key in ("namespace", "gateway", "port")} for item in withdrawn],
     }
-
-
-def _key(listener: Mapping[str, Any]) -> tuple[str, str, int, str | None]:
-    """Tell one port of one record on one gateway from any other."""
-    return listener["namespace"], listener["gateway"], listener["port"], listener["hash"]
 
 
 def _check_shrinking(

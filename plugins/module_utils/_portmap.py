@@ -7,11 +7,11 @@ This module_util is **PRIVATE** and should only be used by this collection. Brea
 
 from __future__ import annotations
 
-import itertools
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ansible_collections.servicemesh.tcp.plugins.module_utils._allocate import allocate
 from ansible_collections.servicemesh.tcp.plugins.module_utils._checks import (
     check_backends,
     check_gateways,
@@ -20,7 +20,7 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._checks import (
 )
 from ansible_collections.servicemesh.tcp.plugins.module_utils._findings import finding
 from ansible_collections.servicemesh.tcp.plugins.module_utils._fronts import place_ports
-from ansible_collections.servicemesh.tcp.plugins.module_utils._gateways import read_gateways
+from ansible_collections.servicemesh.tcp.plugins.module_utils._gateways import as_stored, read_gateways
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import (
     host_of,
     outbound_cluster,
@@ -30,16 +30,11 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._names import (
 from ansible_collections.servicemesh.tcp.plugins.module_utils._reading import (
     DNS_LABEL,
     DNS_LABEL_RULE,
-    is_reserved,
     suggestion,
 )
-from ansible_collections.servicemesh.tcp.plugins.module_utils._records import read_records
+from ansible_collections.servicemesh.tcp.plugins.module_utils._records import entries, read_records
+from ansible_collections.servicemesh.tcp.plugins.module_utils._targets import Targets
 from ansible_collections.servicemesh.tcp.plugins.module_utils._view import View
-
-# The listener of a privileged port binds port + 10000, or the next thousand that is free.
-PRIVILEGED_END = 1024
-PRIVILEGED_SHIFT = 10000
-PRIVILEGED_STEP = 1000
 
 
 def port_map(
@@ -50,11 +45,13 @@ def port_map(
     cluster_domain: str = "cluster.local",
     namespace_state: str = "required",
     planned_services: Iterable[Mapping[str, Any]] = (),
+    prune: bool = True,
 ) -> dict[str, Any]:
     """Compute the port map of a set.
 
     Pure: the same input gives the same bytes; the order of the records does not change the ports.
-    Without a state only what the records say is checked; with one, also the cluster.
+    Without a state only what the records say is checked; with one, also the cluster. Without pruning the ports of
+    records that are not named stay theirs.
     """
     gateways, findings = read_gateways(raw_gateways)
     records, record_findings = read_records(raw_ports)
@@ -63,6 +60,10 @@ def port_map(
         findings.append(
             finding("VALUE_INVALID", f"set {set_name!r}", key="tcp_set", value=set_name, rule=DNS_LABEL_RULE)
         )
+    view = View(state, planned_services) if state is not None else None
+    if view is not None:
+        gateways, found = _with_stored(gateways, view)
+        findings += found
     by_name = {gateway["name"]: gateway for gateway in gateways}
     # A gateway that was refused is still named: one mistake gives one finding.
     named = {str(gateway.get("name")) for gateway in raw_gateways if isinstance(gateway, Mapping)}
@@ -70,12 +71,10 @@ def port_map(
         if record["gateway"] not in named:
             findings.append(_unknown_gateway(record, sorted(by_name)))
     records = [record for record in records if record["gateway"] in by_name]
-    view = View(state, planned_services) if state is not None else None
     ports: list[dict[str, Any]] = []
+    listeners = view.listeners(set_name) if view is not None else []
     for name, group in _grouped(records).items():
-        group, found = _distinct(group)
-        findings += found
-        mapped, found = _map_gateway(by_name[name], group, view, set_name, cluster_domain)
+        mapped, found = _map_gateway(by_name[name], group, view, listeners, set_name, cluster_domain, prune)
         ports += mapped
         findings += found
     ports = place_ports(ports, gateways, view, set_name)
@@ -87,6 +86,21 @@ def port_map(
     # What the plan holds against the limits of load balancers.
     described = [{key: gateway[key] for key in ("name", "namespace", "service")} for gateway in gateways]
     return {"ports": ports, "gateways": described, "findings": findings}
+
+
+def _with_stored(
+    gateways: Iterable[Mapping[str, Any]], view: View
+) -> tuple[list[Mapping[str, Any]], list[dict[str, str]]]:
+    """Give the gateways that are only referred to the definitions that are stored on the cluster."""
+    result: list[Mapping[str, Any]] = []
+    findings = []
+    for gateway in gateways:
+        service = view.front_service(gateway) if gateway["refers"] else None
+        if service is not None:
+            gateway, found = as_stored(gateway, service)
+            findings += found
+        result.append(gateway)
+    return result, findings
 
 
 def _grouped(records: Iterable[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:
@@ -109,107 +123,50 @@ def _unknown_gateway(record: Mapping[str, Any], known: list[str]) -> dict[str, s
     )
 
 
-def _distinct(group: Iterable[Mapping[str, Any]]) -> tuple[list[Mapping[str, Any]], list[dict[str, str]]]:
-    """Keep the first record of each port of a gateway; every further one is a finding."""
-    first: dict[int, Mapping[str, Any]] = {}
-    findings = []
-    for record in sorted(group, key=lambda item: (item["port"], item["name"])):
-        holder = first.setdefault(record["port"], record)
-        if holder is not record:
-            findings.append(_taken(record, "port", record["port"], f"record {holder['name']!r} of the same set"))
-    return list(first.values()), findings
-
-
-def _taken(record: Mapping[str, Any], key: str, port: int, holder: str) -> dict[str, str]:
-    """Say that a port is held by somebody else."""
-    return finding(
-        "PORT_TAKEN", f"record {record['name']!r}", key=key, port=port, gateway=record["gateway"], holder=holder
-    )
-
-
 def _map_gateway(
     gateway: Mapping[str, Any],
-    records: list[Mapping[str, Any]],
+    records: Iterable[Mapping[str, Any]],
     view: View | None,
+    listeners: Iterable[Mapping[str, Any]],
     set_name: str,
     cluster_domain: str,
+    prune: bool,
 ) -> tuple[list[dict[str, Any]], list[dict[str, str]]]:
-    """Give every record of one gateway its target port and name, and find what stands in its way."""
-    findings: list[dict[str, str]] = []
-    foreign_ports = view.foreign_ports(gateway, set_name) if view else {}
+    """Give every port of one gateway's records its number, target port and name, and find what stands in its way."""
+    place = (gateway["namespace"], gateway["name"])
+    own = [item for item in listeners if (item["namespace"], item["gateway"]) == place]
+    foreign = view.foreign_ports(gateway, set_name) if view else {}
+    wanted = [entry for record in records for entry in entries(record)]
+    allocated, findings = allocate(gateway, wanted, foreign, own, set_name, prune)
+    if gateway["refers"] and view is not None and view.front_service(gateway) is None:
+        # GATEWAY_MISSING says it: what its pool would be nobody knows.
+        findings = [item for item in findings if item["code"] != "POOL_MISSING"]
     taken = view.foreign_targets(gateway, set_name) if view else {}
-    for record in records:
-        if record["port"] in foreign_ports:
-            findings.append(_taken(record, "port", record["port"], foreign_ports[record["port"]]))
-    records = [record for record in records if record["port"] not in foreign_ports]
     observed = view.target_ports(gateway) if view else {}
-    targets, found = _target_ports(records, taken, observed, set_name)
-    findings += found
-    ports = []
-    for record in records:
-        if record["name"] not in targets:
-            continue
-        backend = record["backend"]
-        host = host_of(backend["service"], backend["namespace"], cluster_domain)
-        ports.append(
-            {
-                "name": record["name"],
-                "set": set_name,
-                "hash": short_hash(set_name, record["name"]),
-                "gateway": gateway["name"],
-                "namespace": gateway["namespace"],
-                "port": record["port"],
-                "target_port": targets[record["name"]],
-                "node_port": record["node_port"],
-                "port_name": port_name(record["port"], set_name, record["name"]),
-                "protocol": record["protocol"],
-                "backend": {**backend, "host": host},
-                "cluster": outbound_cluster(host, backend["port"]),
-                "probe": record["probe"],
-            }
-        )
-    return ports, findings
+    targets = Targets(gateway, taken, observed, own, set_name)
+    ports = [_mapping(gateway, entry, set_name, cluster_domain) for entry in targets.choose(allocated)]
+    return ports, findings + targets.conflicts.findings()
 
 
-def _target_ports(
-    records: list[Mapping[str, Any]],
-    taken: Mapping[int, str],
-    observed: Mapping[str, int],
-    set_name: str,
-) -> tuple[dict[str, int], list[dict[str, str]]]:
-    """Choose the port that each listener binds in the gateway's pods.
-
-    What the cluster already shows is kept, since a change of it would cut sessions; given ones have no choice;
-    a port from 1024 on takes its own number, and a privileged one a high port that collides with nothing.
-    """
-    held = dict(taken)
-    targets: dict[str, int] = {}
-    findings: list[dict[str, str]] = []
-
-    def take(record: Mapping[str, Any], target: int) -> None:
-        if target in held:
-            findings.append(_taken(record, "target port", target, held[target]))
-            return
-        held[target] = f"record {record['name']!r} of the same set"
-        targets[record["name"]] = target
-
-    free = [record for record in records if record["target_port"] is None]
-    for record in free:
-        kept = observed.get(port_name(record["port"], set_name, record["name"]))
-        if kept is not None and kept >= PRIVILEGED_END and kept not in held:
-            take(record, kept)
-    for record in records:
-        if record["target_port"] is not None:
-            take(record, record["target_port"])
-    # Straight ones first: a privileged port can go anywhere.
-    for record in sorted(free, key=lambda item: item["port"] < PRIVILEGED_END):
-        if record["name"] not in targets:
-            straight = record["port"] >= PRIVILEGED_END and record["port"] not in held
-            take(record, record["port"] if straight else _free_high_port(record["port"], held))
-    return targets, findings
-
-
-def _free_high_port(port: int, held: Mapping[int, str]) -> int:
-    """Return a free target port: 10000 above the port, further thousands up, or any that is free."""
-    candidates = itertools.chain(range(port + PRIVILEGED_SHIFT, 65536, PRIVILEGED_STEP), range(PRIVILEGED_END, 65536))
-    return next(target for target in candidates if target not in held and not is_reserved(target))
+def _mapping(
+    gateway: Mapping[str, Any], entry: Mapping[str, Any], set_name: str, cluster_domain: str
+) -> dict[str, Any]:
+    """Return the entry of the port map for one port."""
+    backend = entry["backend"]
+    host = host_of(backend["service"], backend["namespace"], cluster_domain)
+    return {
+        "name": entry["name"],
+        "was": entry["was"],
+        "set": set_name,
+        "hash": short_hash(set_name, entry["name"]),
+        "gateway": gateway["name"],
+        "namespace": gateway["namespace"],
+        "port": entry["port"],
+        "target_port": entry["target_port"],
+        "node_port": entry["node_port"],
+        "port_name": port_name(entry["port"], set_name, entry["name"]),
+        "protocol": entry["protocol"],
+        "backend": {**backend, "host": host},
+        "cluster": outbound_cluster(host, backend["port"]),
+        "probe": entry["probe"],
+    }

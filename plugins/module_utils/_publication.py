@@ -17,20 +17,16 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._plan import (
     withdrawal_plan,
 )
 from ansible_collections.servicemesh.tcp.plugins.module_utils._portmap import port_map
-from ansible_collections.servicemesh.tcp.plugins.module_utils._view import View
 
 
 def publication(wanted: Mapping[str, Any], state: Mapping[str, Any]) -> dict[str, Any]:
-    """Plan what C(tcp_publish) was asked for: C({ports, steps, findings, withdrawn, places}).
+    """Plan what C(tcp_publish) was asked for: C({ports, steps, findings, withdrawn}).
 
-    C(wanted) are the module's options. C(places) are the gateways on which the set has anything or will have, by
-    namespace and name. With an error among the findings there are no steps.
+    C(wanted) are the module's options. With an error among the findings there are no steps.
     """
     set_name = wanted["set"]
-    places = {(item["namespace"], item["gateway"]) for item in View(state).listeners(set_name)}
     if wanted["state"] == "absent":
-        plan = withdrawal_plan(state, set_name, wanted["withdraw"])
-        return {"ports": [], **plan, "places": sorted(places)}
+        return {"ports": [], **withdrawal_plan(state, set_name, wanted["withdraw"])}
     mapped = port_map(
         wanted["ports"],
         wanted["gateways"],
@@ -39,6 +35,7 @@ def publication(wanted: Mapping[str, Any], state: Mapping[str, Any]) -> dict[str
         cluster_domain=wanted["cluster_domain"],
         namespace_state=wanted["namespace_state"],
         planned_services=wanted["planned_services"],
+        prune=wanted["prune"],
     )
     plan = exposure_plan(mapped, state, set_name, wanted["prune"], wanted["allow_withdraw"], wanted["source"])
     steps, findings = plan["steps"], plan["findings"]
@@ -47,5 +44,4 @@ def publication(wanted: Mapping[str, Any], state: Mapping[str, Any]) -> dict[str
         steps = [*workloads["steps"], *steps]
         # Both look at the gateways, and what both find is said once.
         findings = list({str(sorted(item.items())): item for item in [*findings, *workloads["findings"]]}.values())
-    places |= {(port["namespace"], port["gateway"]) for port in plan["ports"]}
-    return {**plan, "steps": [] if errors(findings) else steps, "findings": findings, "places": sorted(places)}
+    return {**plan, "steps": [] if errors(findings) else steps, "findings": findings}

@@ -9,7 +9,7 @@ This module_util is **PRIVATE** and should only be used by this collection. Brea
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ansible_collections.servicemesh.tcp.plugins.module_utils import _apply
@@ -22,12 +22,15 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._announce import (
 )
 from ansible_collections.servicemesh.tcp.plugins.module_utils._findings import errors
 from ansible_collections.servicemesh.tcp.plugins.module_utils._lease import Leases
+from ansible_collections.servicemesh.tcp.plugins.module_utils._names import GATEWAY_LABEL
 from ansible_collections.servicemesh.tcp.plugins.module_utils._publication import publication
 from ansible_collections.servicemesh.tcp.plugins.module_utils._read import read
 from ansible_collections.servicemesh.tcp.plugins.module_utils._steps import complete
 
 if TYPE_CHECKING:
     from ansible_collections.servicemesh.tcp.plugins.module_utils._client import Api
+
+Place = tuple[str, str]
 
 
 class Attempt(NamedTuple):
@@ -47,15 +50,25 @@ class Attempt(NamedTuple):
 def attempt(api: Api, wanted: Mapping[str, Any], lenient: bool, last: Attempt | None = None) -> Attempt:
     """Read, plan and try; raise Refused with all findings where there is an error.
 
-    A plan that is the same as the last one was tried already.
+    What was planned from the very same state was tried already.
     """
     state = read(api)
+    if last is not None and last.state == state:
+        return last
     plan = publication(wanted, state)
     if errors(plan["findings"]):
         raise _apply.Refused(plan["findings"])
-    if last is not None and last.plan["steps"] == plan["steps"]:
-        return Attempt(state, plan, last.changes)
     return Attempt(state, plan, _apply.plan(api, [complete(step) for step in plan["steps"]], lenient))
+
+
+def places_of(changes: Iterable[_apply.Change]) -> set[Place]:
+    """Return the gateways, by namespace and name, of whose objects any differs."""
+    objects = [change.after or change.before or {} for change in changes if change.action != "nothing"]
+    return {
+        (obj["metadata"]["namespace"], obj["metadata"]["labels"][GATEWAY_LABEL])
+        for obj in objects
+        if GATEWAY_LABEL in (obj["metadata"].get("labels") or {})
+    }
 
 
 def tell(found: Attempt, wanted: Mapping[str, Any], look: Look) -> Attempt:
@@ -75,19 +88,28 @@ def publish(api: Api, wanted: Mapping[str, Any], **clock: Any) -> Attempt:
     """Make the cluster as wanted; C(clock) and C(sleep) are for tests."""
     look = look_of(api)
     found = attempt(api, wanted, lenient=False)
-    if not found.differs:
-        return tell(found, wanted, look)
     # A Lease needs its namespace, and nobody else can be writing to a gateway in one that is not there.
     namespaces = [item for item in found.changes if item.action == "create" and item.kind == "Namespace"]
+    if namespaces or not found.differs:
+        found = tell(found, wanted, look)
     _apply.write(api, namespaces)
-    with Leases(api, found.plan["places"], wanted["lease_duration"], **clock) as leases:
-        leases.take(wanted["lease_timeout"])
-        mine = tell(attempt(api, wanted, lenient=False, last=None if namespaces else found), wanted, look)
-        drained = DrainWait(look, wanted["wait_timeout"], tick=leases.check, **clock)
-
-        def guard(change: _apply.Change) -> None:
-            drained(change)
+    places: set[Place] = set()
+    while found.differs:
+        places |= places_of(found.changes)
+        with Leases(api, places, wanted["lease_duration"], **clock) as leases:
+            leases.take(wanted["lease_timeout"])
+            found = attempt(api, wanted, lenient=False, last=found)
+            if not places_of(found.changes) <= places:
+                # What others did meanwhile led to a gateway more; all of them are taken again, in their order.
+                continue
             leases.check()
+            found = tell(found, wanted, look)
+            drained = DrainWait(look, wanted["wait_timeout"], tick=leases.check, **clock)
 
-        _apply.write(api, mine.changes, guard)
-    return mine._replace(changes=[*namespaces, *mine.changes])
+            def guard(change: _apply.Change, wait: DrainWait = drained, held: Leases = leases) -> None:
+                wait(change)
+                held.check()
+
+            _apply.write(api, found.changes, guard)
+            break
+    return found._replace(changes=[*namespaces, *found.changes])

@@ -79,10 +79,7 @@ def check_port(problems: Problems, key: str, value: Any, low: int = 1, high: int
     """Read a port and check its range."""
     port = to_port(value)
     if port is None:
-        if value == "auto" or isinstance(value, list) or (isinstance(value, str) and re.fullmatch(r"\d+-\d+", value)):
-            problems.add("KEY_NOT_BUILT", key=f"{key}: {value}")
-        else:
-            problems.invalid(key, value, "a port is a whole number")
+        problems.invalid(key, value, "a port is a whole number")
         return None
     if not low <= port <= high:
         problems.add("PORT_OUT_OF_RANGE", key=key, port=port, allowed=f"{low} to {high}")

@@ -10,17 +10,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ansible_collections.servicemesh.tcp.plugins.module_utils._findings import finding
 from ansible_collections.servicemesh.tcp.plugins.module_utils._probe_target import pattern_of, unescape
+from ansible_collections.servicemesh.tcp.plugins.module_utils._ranges import read_ports
 from ansible_collections.servicemesh.tcp.plugins.module_utils._reading import (
     Problems,
     check_keys,
-    check_port,
-    is_reserved,
     read_all,
     read_choice,
     read_dict,
     read_label,
     to_number,
+    to_port,
     words,
 )
 
@@ -30,7 +31,7 @@ RECORD_KEYS = words(
     " allow_from deny_from timeouts limits keepalive outliers proxy_protocol fix_protocol probe was"
     " adopt scope"
 )
-RECORD_BUILT = words("name gateway port target_port node_port backend protocol probe")
+RECORD_BUILT = words("name gateway port target_port node_port backend protocol probe was")
 BACKEND_KEYS = words("namespace service port")
 PROBE_KEYS = words("mode from send expect timeout")
 PROBE_BUILT = words("mode send expect timeout")
@@ -80,35 +81,57 @@ def _read_record(raw: Mapping[str, Any], subject: str) -> tuple[dict[str, Any], 
     record: dict[str, Any] = {
         "name": name,
         "gateway": read_label(problems, "gateway", raw.get("gateway")),
-        "port": check_port(problems, "port", raw.get("port")),
-        "target_port": None,
-        "node_port": None,
+        "ports": read_ports(problems, "port", raw.get("port"), auto=True, proxied=True),
         "protocol": _protocol(problems, raw.get("protocol", "tcp")),
         "probe": _probe(problems, raw.get("probe", {})),
+        "was": _was(problems, raw.get("was"), name),
     }
-    if raw.get("target_port") is not None:
-        record["target_port"] = check_port(problems, "target_port", raw["target_port"], low=1024)
-    if raw.get("node_port") is not None:
-        record["node_port"] = check_port(problems, "node_port", raw["node_port"])
-    for key in ("port", "target_port"):
-        if record[key] is not None and is_reserved(record[key]):
-            problems.add("PORT_RESERVED", key=key, port=record[key])
+    count = len(record["ports"])
+    record["target_ports"] = _beside(problems, "target_port", raw, count, low=1024, proxied=True)
+    record["node_ports"] = _beside(problems, "node_port", raw, count)
     if "backend" in raw:
-        record["backend"] = _backend(problems, raw["backend"])
+        record["backend"] = _backend(problems, raw["backend"], count)
     elif set(raw) <= RECORD_BUILT:
         # A misspelt or unbuilt key in its place has its finding already.
         problems.invalid("backend", None, "every record needs its backend: namespace, service and port")
     return record, problems.findings
 
 
-def _backend(problems: Problems, value: Any) -> dict[str, Any]:
-    """Read the Service behind a port."""
+def _was(problems: Problems, value: Any, name: Any) -> str | None:
+    """Read the name that a record had before, V(None) where it had none."""
+    if value is not None and (not isinstance(value, str) or not value.strip() or value == name):
+        problems.invalid("was", value, "it is the name that the record had before, another one than now")
+    return value
+
+
+def _beside(problems: Problems, key: str, raw: Mapping[str, Any], count: int, **rules: Any) -> list[int | None]:
+    """Read the ports that go with a record's own, one for each; V(None) for each where the key is not given."""
+    if raw.get(key) is None:
+        return [None] * count
+    return _matching(problems, key, raw[key], count, **rules)
+
+
+def _matching(problems: Problems, key: str, value: Any, count: int, **rules: Any) -> list[int | None]:
+    """Read as many ports as the record has."""
+    before = len(problems.findings)
+    numbers = read_ports(problems, key, value, **rules)
+    # Where either was refused already, their lengths say nothing.
+    if count and len(problems.findings) == before and len(numbers) != count:
+        problems.invalid(key, value, f"the record has {count} ports and this has {len(numbers)}")
+    return numbers
+
+
+def _backend(problems: Problems, value: Any, count: int) -> dict[str, Any]:
+    """Read the Service behind a record's ports: its port for each of them, a single one serves them all."""
     backend = read_dict(problems, "backend", value)
     check_keys(problems, "backend.", backend, BACKEND_KEYS, BACKEND_KEYS)
+    port = backend.get("port")
+    single = to_port(port)
+    ports = _matching(problems, "backend.port", port, count if single is None else 1, repeated=True)
     return {
         "namespace": read_label(problems, "backend.namespace", backend.get("namespace")),
         "service": read_label(problems, "backend.service", backend.get("service")),
-        "port": check_port(problems, "backend.port", backend.get("port")),
+        "ports": ports if single is None else ports * count,
     }
 
 
@@ -122,4 +145,44 @@ def _protocol(problems: Problems, value: Any) -> str:
 
 def read_records(raw_records: Iterable[Any]) -> tuple[list[dict[str, Any]], list[dict[str, str]]]:
     """Read all port records of a set: what is good, and the findings about what is not."""
-    return read_all(raw_records, "record", "tcp_ports", _read_record, "a record's name is unique in its set")
+    records, findings = read_all(
+        raw_records, "record", "tcp_ports", _read_record, "a record's name is unique in its set"
+    )
+    return records, findings + _check_renamed(records)
+
+
+def _check_renamed(records: Iterable[Mapping[str, Any]]) -> list[dict[str, str]]:
+    """Find the former names that are another record's name, now or formerly."""
+    findings = []
+    heirs: dict[str, str] = {}
+    names = {record["name"] for record in records}
+    for record in sorted(records, key=lambda item: item["name"]):
+        was = record["was"]
+        if was is None:
+            continue
+        heir = heirs.setdefault(was, record["name"])
+        if was in names:
+            why = "the set has a record of that name"
+        elif heir != record["name"]:
+            why = f"so was record {heir!r}"
+        else:
+            continue
+        findings.append(finding("WAS_TAKEN", f"record {record['name']!r}", was=was, why=why))
+    return findings
+
+
+def entries(record: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return one entry for each port of a record, with C(port) as V(None) where it is to be found by C(auto)."""
+    backend = record["backend"]
+    same = {key: record[key] for key in ("name", "gateway", "protocol", "probe", "was")}
+    columns = zip(record["ports"], record["target_ports"], record["node_ports"], backend["ports"], strict=True)
+    return [
+        {
+            **same,
+            "port": port,
+            "target_port": target,
+            "node_port": node_port,
+            "backend": {"namespace": backend["namespace"], "service": backend["service"], "port": behind},
+        }
+        for port, target, node_port, behind in columns
+    ]

@@ -11,7 +11,8 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ansible_collections.servicemesh.tcp.plugins.module_utils._names import SOURCE_ANNOTATION
+from ansible_collections.servicemesh.tcp.plugins.module_utils._definition import read_stored
+from ansible_collections.servicemesh.tcp.plugins.module_utils._names import DEFINITION_ANNOTATION, SOURCE_ANNOTATION
 from ansible_collections.servicemesh.tcp.plugins.module_utils._providers import load_balancer_annotations
 
 # Raised when a key of the projection changes its meaning.
@@ -49,11 +50,13 @@ def service(obj: Mapping[str, Any]) -> dict[str, Any]:
     """Project a Service."""
     spec = obj.get("spec", {})
     ingress = obj.get("status", {}).get("loadBalancer", {}).get("ingress") or []
+    annotations = obj["metadata"].get("annotations") or {}
     return {
         **identity(obj),
         "type": spec.get("type", "ClusterIP"),
         "class": spec.get("loadBalancerClass", ""),
-        "annotations": load_balancer_annotations(obj["metadata"].get("annotations") or {}),
+        "annotations": load_balancer_annotations(annotations),
+        "definition": read_stored(annotations.get(DEFINITION_ANNOTATION)),
         "selector": spec.get("selector") or {},
         "ports": [
             {

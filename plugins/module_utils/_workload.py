@@ -10,10 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ansible_collections.servicemesh.tcp.plugins.module_utils._definition import stored_definition
 from ansible_collections.servicemesh.tcp.plugins.module_utils._kinds import KINDS
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import (
     COLLECTION,
     DEFINED_BY_LABEL,
+    DEFINITION_ANNOTATION,
     MANAGED_BY_LABEL,
     gateway_labels,
     gateway_pod_labels,
@@ -145,7 +147,8 @@ def _container(gateway: Mapping[str, Any]) -> dict[str, Any]:
 def front_service(gateway: Mapping[str, Any], name: str) -> dict[str, Any]:
     """Return a front Service with its health port only; each set applies its own ports beside it.
 
-    Further ones are defined as the first, but for annotations that only one Service can have.
+    The first holds the gateway's definition. Further ones are made as it is, but for annotations that only one Service
+    can have.
     """
     wanted = gateway["service"]
     spec: dict[str, Any] = {
@@ -168,6 +171,8 @@ def front_service(gateway: Mapping[str, Any], name: str) -> dict[str, Any]:
     service = new_object("Service", name, gateway["namespace"], gateway_labels(gateway["name"]), spec=spec)
     first = name == gateway["name"]
     annotations = {key: value for key, value in wanted["annotations"].items() if first or key not in SINGLE_ANNOTATIONS}
+    if first:
+        annotations[DEFINITION_ANNOTATION] = stored_definition(gateway)
     if annotations:
         service["metadata"]["annotations"] = annotations
     return service

@@ -92,6 +92,7 @@ mesh:
       description:
         - All Services with type, selector, ports and addresses.
         - C(annotations) are only those that a load balancer is set up or marked by, C(class) is the load balancer's.
+        - C(definition) is what the role P(servicemesh.tcp.gateways#role) stored of a gateway's definition, else null.
         - C(managers) names the field managers that applied ports with server-side apply, and which.
       type: list
       elements: dict
@@ -105,6 +106,7 @@ mesh:
           type: LoadBalancer
           class: ""
           annotations: {"service.beta.kubernetes.io/aws-load-balancer-type": "nlb"}
+          definition: {"pool": ["5400-5499"], "service": {"type": "LoadBalancer"}}
           selector: {"servicemesh.tcp/gateway": "edge"}
           ports:
             - name: tcp-8081-1f2e3d4c

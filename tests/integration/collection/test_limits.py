@@ -19,6 +19,11 @@ def front_services(exposure: Exposure, cluster: Cluster) -> dict[str, Any]:
     return {item.metadata.name: item for item in core.list_namespaced_service(exposure.name).items}
 
 
+def in_namespace(exposure: Exposure, cluster: Cluster) -> list[str]:
+    """Return what is declared in the gateway's namespace; elsewhere on the lab others may be at work."""
+    return [line for line in cluster.snapshot() if f" {exposure.name}/" in line]
+
+
 def numbers(service: Any) -> list[int]:
     """Return the ports of a Service in their order."""
     return [port.port for port in service.spec.ports]
@@ -73,6 +78,22 @@ def test_a_port_stays_and_another_fills_the_room(spread: Exposure, cluster: Clus
     assert found == {"edge": {8100, 8102, 8099}, "edge-2": {8103, 8104, 8105}, "edge-3": {8106, 8107}}
 
 
+def test_a_set_that_only_refers_to_the_gateway(spread: Exposure, cluster: Cluster) -> None:
+    """It goes by the stored definition: it fills the room that is left, makes the next Service, and leaves cleanly."""
+    reference = {"name": "edge", "namespace": spread.name}
+    other = {"tcp_set": f"{spread.name}-other", "tcp_gateways": [reference]}
+    run = spread.expose(records(spread, [8200, 8201]), **other)
+    assert run.code == 0, run.output
+    assert [item["proof"] for item in run.endpoints] == ["proven", "proven"]
+    found = {name: set(numbers(service)) - {15021} for name, service in front_services(spread, cluster).items()}
+    assert (found["edge-3"], found["edge-4"]) == ({8106, 8107, 8200}, {8201})
+    run = spread.expose(records(spread, [8200, 8201]), **other)
+    assert (run.code, run.changed) == (0, 0), run.output
+    run = spread.unexpose(tcp_set=other["tcp_set"])
+    assert run.code == 0, run.output
+    assert numbers(front_services(spread, cluster)["edge-4"]) == [15021]
+
+
 def test_the_definition_holds_for_all_of_them(spread: Exposure, cluster: Cluster) -> None:
     """A changed definition is written to every front Service; a lowered bound moves nothing and says so."""
     before = {name: set(numbers(service)) for name, service in front_services(spread, cluster).items()}
@@ -82,16 +103,16 @@ def test_the_definition_holds_for_all_of_them(spread: Exposure, cluster: Cluster
     assert run.code == 0, run.output
     services = front_services(spread, cluster)
     assert {name: set(numbers(service)) for name, service in services.items()} == before
-    assert [item.spec.load_balancer_source_ranges for item in services.values()] == [["198.18.0.0/15"]] * 3
+    assert [item.spec.load_balancer_source_ranges for item in services.values()] == [["198.18.0.0/15"]] * 4
     run = spread.expose(wanted)
     assert run.code == 0, run.output
     services = front_services(spread, cluster)
-    assert [item.spec.load_balancer_source_ranges for item in services.values()] == [None] * 3
+    assert [item.spec.load_balancer_source_ranges for item in services.values()] == [None] * 4
 
 
 def test_a_limit_stops_a_run_before_anything_is_written(spread: Exposure, cluster: Cluster) -> None:
     """A number that somebody gives is held like a provider's own."""
-    before = cluster.snapshot()
+    before = in_namespace(spread, cluster)
     service = {"type": "LoadBalancer", "provider": "metallb", "limits": {"listeners": 5}}
     gateway = {**spread.gateway, "service": service}
     wanted = records(spread, [*range(8099, 8108), 8108, 8109])
@@ -99,14 +120,14 @@ def test_a_limit_stops_a_run_before_anything_is_written(spread: Exposure, cluste
     assert run.code != 0
     assert "LB_LIMIT Service" in run.said
     assert "are too many for the MetalLB: it takes 5 (service.limits.listeners)" in run.said
-    assert cluster.snapshot() == before
+    assert in_namespace(spread, cluster) == before
 
 
 def test_removal_is_clean(spread: Exposure, cluster: Cluster) -> None:
     """The role gateways takes all front Services with it."""
     run = spread.unexpose()
     assert run.code == 0, run.output
-    assert set(front_services(spread, cluster)) == {"edge", "edge-2", "edge-3"}
+    assert set(front_services(spread, cluster)) == {"edge", "edge-2", "edge-3", "edge-4"}
     run = spread.remove_gateway()
     assert run.code == 0, run.output
     assert front_services(spread, cluster) == {}

@@ -74,6 +74,7 @@ def service(name: str, namespace: str, ports: Any = (), **more: Any) -> dict[str
         "type": "ClusterIP",
         "class": "",
         "annotations": {},
+        "definition": None,
         "selector": {},
         "ports": list(ports),
         "external_name": "",

@@ -203,7 +203,10 @@ class FakeApi(Api):
         return after.full()
 
     def _put(self, method: str, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
-        """Create an object, or replace it as a whole if it is still the one that was read."""
+        """Create an object, or replace it as a whole if it is still the one that was read.
+
+        An update of what is gone makes it anew unless it carries a uid (seen with Leases on Kubernetes 1.34).
+        """
         own_path = object_path(body)
         stored = self.objects.get(own_path)
         if self.object("Namespace", body["metadata"]["namespace"]) is None:
@@ -212,8 +215,10 @@ class FakeApi(Api):
             if stored:
                 raise _error(409, "AlreadyExists", method, path, "already exists")
             stored = self.objects[own_path] = Stored(f"uid-{next(self._serial)}")
-        elif stored is None:
-            raise _error(404, "NotFound", method, path)
+        elif stored is None and "uid" not in body["metadata"]:
+            stored = self.objects[own_path] = Stored(f"uid-{next(self._serial)}")
+        elif stored is None or body["metadata"].get("uid", stored.uid) != stored.uid:
+            raise _error(409, "Conflict", method, path, "Precondition failed: UID in precondition differs")
         elif body["metadata"]["resourceVersion"] != str(stored.version):
             raise _error(409, "Conflict", method, path, "the object has been modified")
         stored.version += 1

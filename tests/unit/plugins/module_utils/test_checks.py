@@ -11,6 +11,7 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._names import port
 from ansible_collections.servicemesh.tcp.plugins.module_utils._portmap import port_map
 from ansible_collections.servicemesh.tcp.plugins.module_utils._view import View
 from ansible_collections.servicemesh.tcp.tests.unit.plugins.builders import (
+    BACKEND,
     EDGE,
     EDGE_REFERENCE,
     deployment,
@@ -249,3 +250,20 @@ def test_namespaces_are_named_by_the_argument_that_makes_them():
     gateways, _findings = read_gateways([EDGE])
     (found,) = _checks.check_gateways(gateways, View(state(namespaces=namespaces("apps"))), "default", "required")
     assert found["remedy"] == "Create it, or set tcp_namespace_state to 'present'."
+
+
+def test_a_record_of_many_ports_gives_one_finding_for_its_backend():
+    ports = port_map([record("a", "1-5", backend={**BACKEND, "port": "8998-9002"})], [EDGE])["ports"]
+    assert messages(_checks.check_backends(ports, View(state()))) == [
+        "BACKEND_PORT_MISSING record 'a': Service apps/echo has no TCP port 8998-8999, 9001-9002; it has 9000."
+    ]
+    ports = port_map([record("a", "1-5", backend={**BACKEND, "service": "ecko"})], [EDGE])["ports"]
+    assert [item["code"] for item in _checks.check_backends(ports, View(state()))] == ["BACKEND_MISSING"]
+
+
+def test_a_renamed_record_keeps_its_node_port():
+    shown = front([{**own_port("old", 8081), "node_port": 30001}], {"servicemesh.tcp/default": [8081]})
+    ports = port_map([record("new", 8081, node_port=30001, was="old")], [EDGE])["ports"]
+    assert _checks.check_node_ports(ports, View(state(shown))) == []
+    ports = port_map([record("new", 8082, node_port=30001)], [EDGE])["ports"]
+    assert [item["code"] for item in _checks.check_node_ports(ports, View(state(shown)))] == ["NODE_PORT_TAKEN"]

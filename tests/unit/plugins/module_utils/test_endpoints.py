@@ -115,6 +115,30 @@ def test_how_a_port_is_judged(raw, service, results, arguments, proof, detail, m
     assert (found["proof"], found["detail"], found["milliseconds"]) == (proof, detail, milliseconds)
 
 
+def test_each_port_of_a_record_is_judged_by_its_own_results():
+    ports = mapped(record("a", "8081-8083"))
+    results = [result(port=8081), result("refused", port=8082)]
+    found = _endpoints.endpoints(ports, [BALANCED], results=results)
+    assert [(item["name"], item["port"], item["proof"]) for item in found] == [
+        ("a", 8081, "proven"),
+        ("a", 8082, "broken"),
+        ("a", 8083, "broken"),
+    ]
+    assert [item["detail"] for item in found[1:]] == [
+        "198.18.0.1:8082: the connection is refused (why)",
+        "it was not probed",
+    ]
+
+
+def test_results_are_found_by_the_node_port_where_that_was_probed():
+    shown = [{**own_port("a", port), "node_port": port + 22000} for port in (8081, 8082)]
+    ports, service = mapped(record("a", "8081-8082")), front(shown, type="NodePort")
+    assert [item["port"] for item in _endpoints.probe_targets(ports, [service], NODES)["targets"]] == [30081, 30082]
+    results = [result(port=30081), result("refused", port=30082)]
+    found = _endpoints.endpoints(ports, [service], NODES, results=results)
+    assert [(item["port"], item["proof"]) for item in found] == [(30081, "proven"), (30082, "broken")]
+
+
 def test_every_state_that_is_not_proven_has_words():
     for state, words in _endpoints.STATES.items():
         (found,) = _endpoints.endpoints(mapped(), [BALANCED], results=[result(state)])
@@ -156,7 +180,7 @@ def test_without_an_address_nothing_is_probed():
 
 
 def test_the_table():
-    report = _endpoints.endpoints(mapped(record("a", 22)), [BALANCED], results=[result(first_byte=12.6)])
+    report = _endpoints.endpoints(mapped(record("a", 22)), [BALANCED], results=[result(first_byte=12.6, port=22)])
     report += _endpoints.endpoints(mapped(record("b", 8081)), [])
     assert _endpoints.report_lines(report) == [
         "GATEWAY  ADDRESS                 PORT  BACKEND         PROOF",

@@ -130,6 +130,16 @@ TEXTS = {
         "record 'a': Service apps/echo has no TCP port 1; it has 9000."
         " Use one of the Service's own ports (not the pods' target port) as backend.port.",
     ),
+    "CLAIM_EXCEEDED": (
+        lambda: mapped(record("a", [8081, 8082]), gateways=[{**EDGE, "claims": [{"max": 1}]}]),
+        "gateway 'edge': its claims[0] lets a set publish at most 1 ports, and set 'default' asks for 2 ('a'). Withdraw"
+        " ports, or have the claim's max raised where the gateway is defined.",
+    ),
+    "CLAIM_MISSING": (
+        lambda: mapped(record(), gateways=[{**EDGE, "claims": [{"ports": 22}]}]),
+        "record 'a': port 8081 of gateway edge is not open to set 'default' for backends in namespace 'apps'; its"
+        " claims open 22. Choose ports that are open, or have a claim added where the gateway is defined.",
+    ),
     "CLUSTER_UNREACHABLE": (
         lambda: explained(0, "connection refused"),
         "cluster: the API server does not answer: connection refused."
@@ -148,7 +158,7 @@ TEXTS = {
     "FRONT_SERVICE_TAKEN": (
         lambda: mapped(gateways=[{**EDGE, "name": "edge-2"}], cluster=state(further_front(2))),
         "gateway 'edge-2': the Service of that name in namespace 'gateways' is a further front Service of gateway"
-        " 'edge'. Rename this gateway; names like that of another gateway with '-2' belong to that one's"
+        " 'edge'. Rename this gateway, or refer to 'edge': a gateway's name with '-2', '-3', ... is kept for its"
         " service.max_ports.",
     ),
     "GATEWAY_DEFINED_ELSEWHERE": (
@@ -203,13 +213,14 @@ TEXTS = {
     ),
     "LEASE_HELD": (
         lambda: leased(5),
-        "gateway 'edge': another run (ops-1-abc) writes to the gateway, and has done so for 5 s without a pause. Wait"
-        " for it to end; a run that died is passed over by itself. tcp_lease_timeout says how long to wait.",
+        "gateway 'edge': another run (ops-1-abc) has the gateway's Lease, unchanged for 5 s; this run waited 5 s for"
+        " it. Run it again when that one has ended. The Lease of a run that died is taken over when it did not change"
+        " for 30 s; tcp_lease_timeout says how long to wait.",
     ),
     "LEASE_LOST": (
         lambda: leased(99),
-        "gateway 'edge': this run was held up for 40 s, so that another one may write to the gateway by now; it stops"
-        " here. Run it again: it goes on from what is there.",
+        "gateway 'edge': this run renewed the gateway's Lease 40 s ago and lost it since; another one may be writing by"
+        " now. Nothing more was written. Run it again: it goes on from what is there.",
     ),
     "MAX_PORTS_EXCEEDED": (
         lambda: planned(3, state(owned_front(*((f"r{port}", port) for port in range(20000, 20003)))), max_ports=2),
@@ -274,6 +285,22 @@ TEXTS = {
         "set 'default': on gateway gateways/edge these ports stay published, though this run does not declare them:"
         " 8081. That is what tcp_prune=false is for; with tcp_prune=true they are withdrawn.",
     ),
+    "POOL_EXHAUSTED": (
+        lambda: mapped(record("a", "auto"), record("b", "auto"), gateways=[{**EDGE, "pool": 8081}]),
+        "gateway 'edge': its pool 8081 (1 ports) has no port left for 1 of 'auto' (record 'b'); held are 1 by records"
+        " of this run. Give the gateway a larger pool, or withdraw ports.",
+    ),
+    "POOL_MISSING": (
+        lambda: mapped(record("a", "auto")),
+        "gateway 'edge': record 'a' asks for port 'auto', but the gateway has no pool to take it from."
+        " Give the gateway a pool where it is defined, such as pool: [30000-30099], or give the records numbers.",
+    ),
+    "PORT_OUTSIDE_POOL": (
+        lambda: mapped(record("a", "7-9"), gateways=[{**EDGE, "pool": 8081, "strict_pool": True}]),
+        "record 'a': port 7-9 lies outside the pool 8081 of gateway edge, which has strict_pool."
+        " Choose ports of the pool, or have the gateway's definition changed. A port that is published already moves"
+        " only where its record is withdrawn first.",
+    ),
     "PORT_OUT_OF_RANGE": (
         lambda: mapped(record(port=70000)),
         "record 'a': port 70000 is out of range; allowed is 1 to 65535. Choose a port within the range.",
@@ -282,6 +309,12 @@ TEXTS = {
         lambda: mapped(record(port=15021)),
         "record 'a': port 15021 lies within 15000-15099, which Istio's proxy keeps for itself (15021 is its health"
         " port). Choose another port.",
+    ),
+    "PORT_RESERVED_BY_GATEWAY": (
+        lambda: mapped(record("a", "7-9"), gateways=[{**EDGE, "reserved": [8, 100]}]),
+        "record 'a': port 8 is reserved on gateway edge (reserved: 8, 100)."
+        " Choose other ports, or have the gateway's definition changed. A port that is published already moves only"
+        " where its record is withdrawn first.",
     ),
     "PORT_TAKEN": (
         lambda: mapped(record("a"), record("b")),
@@ -322,6 +355,12 @@ TEXTS = {
         "set 'default': this run would withdraw 1 of the 1 ports of the set (8081), and it declares no port at all."
         " If that is meant, name the records in tcp_allow_withdraw, or set it to 'all'.",
     ),
+    "TARGET_PORT_LEAVING": (
+        lambda: mapped(record("new", 8081, target_port=10022), cluster=state(owned_front(("ssh", 22, 10022)))),
+        "record 'new': target port 10022 on gateway edge is still that of port 22, which this run closes or moves:"
+        " clients of port 22 would reach the new backend for a moment."
+        " Choose another target_port, or leave it out, or run once without this record.",
+    ),
     "UNAUTHENTICATED": (
         lambda: explained(401, "Unauthorized"),
         "cluster: the API server does not take the credential: Unauthorized."
@@ -329,7 +368,13 @@ TEXTS = {
     ),
     "VALUE_INVALID": (
         lambda: mapped(record(port="http")),
-        "record 'a': port: 'http' is not valid; a port is a whole number. Mend the value.",
+        "record 'a': port: 'http' is not valid; a port is a whole number, a range such as 30100-30120, 'auto', or a"
+        " list of these. Mend the value.",
+    ),
+    "WAS_TAKEN": (
+        lambda: mapped(record("a"), record("b", 8082, was="a")),
+        "record 'b': it says that it was 'a', but the set has a record of that name."
+        " Take the record of the former name out of the set, or leave 'was' out.",
     ),
     "WITHDRAW_UNKNOWN": (
         lambda: withdrawal_plan(state(), names=["a"])["findings"],

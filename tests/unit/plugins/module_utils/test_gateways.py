@@ -7,6 +7,7 @@ from __future__ import annotations
 import pytest
 from ansible_collections.servicemesh.tcp.plugins.module_utils import _gateways
 from ansible_collections.servicemesh.tcp.plugins.module_utils._gateways import read_gateways
+from ansible_collections.servicemesh.tcp.plugins.module_utils._ranges import PORTS_RULE
 from ansible_collections.servicemesh.tcp.plugins.module_utils._reading import DNS_LABEL_RULE as LABEL_RULE
 from ansible_collections.servicemesh.tcp.tests.unit.plugins.builders import EDGE, messages
 
@@ -28,6 +29,11 @@ def test_a_gateway_s_defaults():
         "namespace": "gateways",
         "refers": False,
         "mesh": None,
+        "pool": frozenset(),
+        "strict_pool": False,
+        "reserved": frozenset(),
+        "claims": None,
+        "drain": {},
         "service": {
             "type": "LoadBalancer",
             "annotations": {},
@@ -75,7 +81,24 @@ GATEWAYS = [
     ({"namespace": None}, f"{GATEWAY}namespace: None is not valid; {LABEL_RULE}."),
     ({"owner": "smcp"}, f"KEY_NOT_BUILT gateway 'edge': 'owner: smcp' {NOT_BUILT}"),
     ({"owner": "me"}, f"{GATEWAY}owner: 'me' is not valid; it must be one of injection."),
-    ({"pool": []}, f"KEY_NOT_BUILT gateway 'edge': 'pool' {NOT_BUILT}"),
+    ({"selector": {}}, f"KEY_NOT_BUILT gateway 'edge': 'selector' {NOT_BUILT}"),
+    ({"pool": "9-5"}, f"{GATEWAY}pool: '9-5' is not valid; a range goes from its lowest port to its highest."),
+    ({"pool": "auto"}, f"{GATEWAY}pool: 'auto' is not valid; {PORTS_RULE}."),
+    ({"pool": [5, "1-9"]}, f"{GATEWAY}pool: [5, '1-9'] is not valid; 5 stands in it more than once."),
+    ({"reserved": 0}, "PORT_OUT_OF_RANGE gateway 'edge': reserved 0 is out of range; allowed is 1 to 65535."),
+    ({"strict_pool": "yes"}, f"{GATEWAY}strict_pool: 'yes' is not valid; it must be true or false."),
+    (
+        {"strict_pool": True},
+        f"{GATEWAY}strict_pool: True is not valid; a gateway without a pool has nothing to be strict about.",
+    ),
+    *(
+        (
+            {"drain": {"pod": bad}},
+            f"{GATEWAY}drain.pod: {bad!r} is not valid; it must be a number of seconds above 0, such as 45 or 45s.",
+        )
+        for bad in (0, "0s", "45m", "soon", None, True, [])
+    ),
+    ({"drain": {"pods": 5}}, "KEY_UNKNOWN gateway 'edge': 'drain.pods' is not a known key; did you mean 'pod'?"),
     ({"replica": 2}, "KEY_UNKNOWN gateway 'edge': 'replica' is not a known key; did you mean 'replicas'?"),
     ({"replicas": 0}, f"{GATEWAY}replicas: 0 is not valid; it must be a whole number from 1 on."),
     (
@@ -142,3 +165,29 @@ def test_annotations_are_texts_as_kubernetes_writes_them(written, read):
 def test_every_key_that_is_built_is_one_of_the_design():
     assert _gateways.GATEWAY_BUILT < _gateways.GATEWAY_KEYS
     assert _gateways.SERVICE_BUILT < _gateways.SERVICE_KEYS
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        (8081, {8081}),
+        ("8081", {8081}),
+        ("8081-8083", {8081, 8082, 8083}),
+        ([8081, "5400-5401"], {5400, 5401, 8081}),
+        ([], set()),
+        (None, set()),
+        # A large pool may span Istio's own ports; those are never given out.
+        ("14999-15100", set(range(14999, 15101))),
+    ],
+)
+def test_a_pool_and_reservations(written, read):
+    (found,), findings = read_gateways([{**EDGE, "pool": written, "reserved": written}])
+    assert findings == []
+    assert (found["pool"], found["reserved"]) == (read, read)
+
+
+@pytest.mark.parametrize(("written", "read"), [(45, 45), ("45", 45), ("45s", 45), (" 0.5 s ", 0.5), (0.5, 0.5)])
+def test_how_long_sessions_may_go_on(written, read):
+    (found,), findings = read_gateways([{**EDGE, "drain": {"listener": written, "pod": written}}])
+    assert findings == []
+    assert found["drain"] == {"listener": read, "pod": read}

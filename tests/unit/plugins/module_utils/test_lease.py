@@ -10,10 +10,12 @@ import pytest
 from ansible_collections.servicemesh.tcp.plugins.module_utils._client import ApiError
 from ansible_collections.servicemesh.tcp.plugins.module_utils._findings import Stopped
 from ansible_collections.servicemesh.tcp.plugins.module_utils._lease import Lease, Leases, holder_name
+from ansible_collections.servicemesh.tcp.plugins.module_utils._names import gateway_labels
 from ansible_collections.servicemesh.tcp.plugins.module_utils._workload import new_object
 from ansible_collections.servicemesh.tcp.tests.unit.plugins.fake_api import FakeApi
 
 DURATION = 30
+PATH = "/apis/coordination.k8s.io/v1/namespaces/gateways/leases/edge"
 
 
 class Clock:
@@ -100,8 +102,8 @@ def test_who_waits_too_long_is_told_who_has_it(api, clock):
         lease(api, clock).take(10)
     assert stopped.value.finding["code"] == "LEASE_HELD"
     assert stopped.value.finding["message"] == (
-        "gateway 'edge': another run (ops-host-4711-abc) writes to the gateway, and has done so for 10 s without a"
-        " pause."
+        "gateway 'edge': another run (ops-host-4711-abc) has the gateway's Lease, unchanged for 10 s; this run waited"
+        " 10 s for it."
     )
     assert clock.seconds == 10
 
@@ -125,7 +127,8 @@ def test_a_lease_that_is_renewed_is_not_taken(api, clock):
     clock.at_sleep = theirs.check
     with pytest.raises(Stopped) as stopped:
         lease(api, clock).take(100)
-    assert stopped.value.finding["code"] == "LEASE_HELD"
+    # Renewed after each third of its time, for the last time just now.
+    assert "unchanged for 0 s; this run waited 100 s for it" in stopped.value.finding["message"]
 
 
 def test_a_clock_that_is_wrong_by_years_does_not_matter(api, clock):
@@ -173,8 +176,8 @@ def test_a_run_whose_lease_another_one_has_taken_stops(api, clock):
     with pytest.raises(Stopped) as stopped:
         mine.check()
     assert stopped.value.finding["message"] == (
-        "gateway 'edge': this run was held up for 15 s, so that another one may write to the gateway by now; it stops"
-        " here."
+        "gateway 'edge': this run renewed the gateway's Lease 15 s ago and lost it since; another one may be writing by"
+        " now."
     )
     mine.release()
     assert shown(api)["spec"]["holderIdentity"] == "another"
@@ -218,3 +221,46 @@ def test_those_that_are_held_are_kept_while_the_next_is_waited_for(api, clock):
 
 def test_no_two_runs_are_the_same_holder():
     assert holder_name() != holder_name()
+
+
+def test_one_that_went_with_its_gateway_is_not_made_anew(api, clock):
+    """Kubernetes makes a Lease anew that an update finds gone, unless the update carries the uid that was read."""
+    mine = lease(api, clock)
+    mine.take(0)
+    bare = {**new_object("Lease", "edge", "gateways", {}), "metadata": dict(shown(api)["metadata"])}
+    del api.objects[PATH]
+    clock.seconds = DURATION / 2
+    with pytest.raises(Stopped) as stopped:
+        mine.check()
+    assert stopped.value.finding["code"] == "LEASE_LOST"
+    assert shown(api) is None
+    # The cluster in memory does make it without one.
+    del bare["metadata"]["uid"]
+    api.request("PUT", PATH, body=bare)
+    assert shown(api)
+
+
+def test_giving_back_one_that_went_with_its_gateway_leaves_nothing(api, clock):
+    mine = lease(api, clock)
+    mine.take(0)
+    del api.objects[PATH]
+    mine.release()
+    assert shown(api) is None
+
+
+def test_a_lease_of_somebody_else_s_is_left_alone(api, clock):
+    """Another program's leader election may go by the gateway's name."""
+    theirs = new_object("Lease", "edge", "gateways", {"app": "x"}, spec={"holderIdentity": "", "leaseTransitions": 3})
+    api.request("POST", PATH.rpartition("/")[0], body=theirs)
+    before = shown(api)
+    with pytest.raises(Stopped) as stopped:
+        lease(api, clock).take(60)
+    assert stopped.value.finding["code"] == "NOT_OURS"
+    assert stopped.value.finding["message"].startswith("gateway 'edge': Lease gateways/edge exists")
+    assert shown(api) == before
+
+
+def test_a_lease_without_a_spec_is_free(api, clock):
+    api.request("POST", PATH.rpartition("/")[0], body=new_object("Lease", "edge", "gateways", gateway_labels("edge")))
+    lease(api, clock).take(0)
+    assert shown(api)["spec"]["holderIdentity"] == "me"

@@ -238,6 +238,62 @@ def test_what_a_run_withdraws_is_told():
     assert plan["withdrawn"] == [{"namespace": "gateways", "gateway": "edge", "port": 8083}]
 
 
+RANGE = tuple(("r", port) for port in range(8001, 8005))
+
+
+@pytest.mark.parametrize(
+    ("cluster", "records", "withdrawn"),
+    [
+        # A renamed record keeps its port, and one that was renamed by an earlier run is no other than any.
+        (published(*ABC), [record("new", 8081, was="a"), record("b", 8082), record("c", 8083)], []),
+        (published(*ABC), [record("a", 8081, was="old"), record("b", 8082), record("c", 8083)], []),
+        (published(*ABC), [record("new", 9081, was="a"), record("b", 8082), record("c", 8083)], []),
+        (published(*ABC), [record("new", 8081), record("b", 8082), record("c", 8083)], [8081]),
+        # A record that has fewer ports has withdrawn some; one that moved them has not.
+        (published(*RANGE), [record("r", "8001-8003")], [8004]),
+        (published(*RANGE), [record("r", "8003-8006")], []),
+        (published(*RANGE), [record("r", "8003-8005")], [8002]),
+        (published(*RANGE), [record("new", "8003-8005", was="r")], [8002]),
+        (published(*RANGE), [record("r", ["auto", "auto"])], [8003, 8004]),
+    ],
+)
+def test_what_counts_as_withdrawn(cluster, records, withdrawn):
+    gateway = {**EDGE, "pool": "8001-8099"}
+    mapped = port_map(records, [gateway], cluster)
+    plan = exposure_plan(mapped, cluster, source="hosts.yml", allow_withdraw=["all"])
+    assert plan["findings"] == []
+    assert [item["port"] for item in plan["withdrawn"]] == withdrawn
+    kept = exposure_plan(mapped, cluster, source="hosts.yml", prune=False)
+    numbers = {item["port"] for item in mapped["ports"]}
+    assert (kept["findings"], kept["withdrawn"]) == ([], [])
+    routed = {port for rule in cluster["virtual_services"][0]["tcp"] for port in rule["ports"]}
+    assert servers(kept) == sorted(numbers | (set(withdrawn) & routed))
+
+
+def test_the_ports_of_a_record_that_shrinks_count_as_withdrawn():
+    mapped = port_map([record("r", 8001)], [EDGE], published(*RANGE))
+    (found,) = messages(exposure_plan(mapped, published(*RANGE), source="hosts.yml")["findings"])
+    assert found == (
+        "SET_SHRINKS set 'default': this run would withdraw 3 of the 4 ports of the set (8002, 8003, 8004), and that is"
+        " more than half of it."
+    )
+
+
+def test_a_withdrawal_is_by_the_name_on_the_cluster_and_takes_all_ports_of_a_record():
+    plan = withdrawal_plan(published(*RANGE, ("b", 8082)), names=["r"])
+    assert [item["port"] for item in plan["withdrawn"]] == [8001, 8002, 8003, 8004]
+    assert servers(plan) == [8082]
+
+
+def test_a_privileged_port_that_goes_is_not_followed_on_its_listener():
+    cluster = published(("ssh", 22, 10022))
+    mapped = port_map([record("new", 10022)], [EDGE], cluster)
+    plan = exposure_plan(mapped, cluster, source="hosts.yml", allow_withdraw=["ssh"])
+    assert plan["findings"] == []
+    # At no moment do two ports of the Service lead to one listener.
+    assert shares(plan) == [{22: 10022, 10022: 20022}, {10022: 20022}]
+
+
 @pytest.mark.parametrize(
     ("cluster", "names", "steps", "left"),
     [

@@ -44,6 +44,7 @@ def test_what_a_record_becomes():
         "ports": [
             {
                 "name": "db",
+                "was": None,
                 "set": "team-a",
                 "hash": port_name(5432, "team-a", "db")[-8:],
                 "gateway": "edge",
@@ -148,6 +149,52 @@ def test_a_target_port_by_name_or_too_low_is_not_kept():
         {"servicemesh.tcp/default": [22, 23]},
     )
     assert targets(port_map([SSH, record("t", 23)], [EDGE], state(shown))) == {"ssh": 10022, "t": 10023}
+
+
+@pytest.mark.parametrize(
+    ("records", "chosen"),
+    [
+        # The listener of a port that leaves is there until the end of the run: nobody else is let onto it.
+        ([record("new", 12022)], {"new": 22022}),
+        ([record("new", 12022), record("ssh", 23)], {"new": 22022, "ssh": 10023}),
+        ([record("new", 22)], {"new": 10022}),
+        ([record("new", 22, target_port=12022)], {"new": 12022}),
+        # A renamed record keeps both of its ports.
+        ([record("new", 22, was="ssh")], {"new": 12022}),
+    ],
+)
+def test_a_target_port_that_leaves_in_this_run_is_still_held(records, chosen):
+    assert targets(port_map(records, [EDGE], SSH_SHOWN)) == chosen
+
+
+def test_a_given_target_port_that_leaves_in_this_run_is_refused():
+    found = port_map([record("new", 8081, target_port=12022)], [EDGE], SSH_SHOWN)
+    assert says(found) == [
+        "TARGET_PORT_LEAVING record 'new': target port 12022 on gateway edge is still that of port 22, which this run"
+        " closes or moves: clients of port 22 would reach the new backend for a moment."
+    ]
+
+
+def test_who_has_a_given_target_port_already_keeps_it():
+    shown = state(owned_front(("b", 8081, 9000)))
+    found = port_map([record("a", 7, target_port=9000), record("b", 8081, target_port=9000)], [EDGE], shown)
+    assert says(found) == [
+        "PORT_TAKEN record 'a': target port 9000 on gateway edge is already held by record 'b' of the same set."
+    ]
+
+
+@pytest.mark.parametrize(
+    ("gateway", "chosen"),
+    [
+        ({**EDGE, "pool": "10000-10099"}, {"ssh": 11022, "telnet": 11023}),
+        ({**EDGE, "pool": "10022-11022", "reserved": "12000-12999"}, {"ssh": 13022, "telnet": 11023}),
+        # Where the pool is all there is, its end is no better than its beginning.
+        ({**EDGE, "pool": "1024-65535"}, {"ssh": 1024, "telnet": 1025}),
+        ({**EDGE, "pool": "1026-65535"}, {"ssh": 1024, "telnet": 1025}),
+    ],
+)
+def test_a_privileged_port_keeps_away_from_ports_that_may_be_given_out(gateway, chosen):
+    assert targets(port_map([record("ssh", 22), record("telnet", 23)], [gateway])) == chosen
 
 
 @pytest.mark.parametrize(

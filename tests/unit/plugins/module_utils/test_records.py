@@ -5,8 +5,14 @@
 from __future__ import annotations
 
 import pytest
+from ansible_collections.servicemesh.tcp.plugins.module_utils._ranges import AUTO_RULE, PORTS_RULE
 from ansible_collections.servicemesh.tcp.plugins.module_utils._reading import DNS_LABEL_RULE as LABEL_RULE
-from ansible_collections.servicemesh.tcp.plugins.module_utils._records import RECORD_BUILT, RECORD_KEYS, read_records
+from ansible_collections.servicemesh.tcp.plugins.module_utils._records import (
+    RECORD_BUILT,
+    RECORD_KEYS,
+    entries,
+    read_records,
+)
 from ansible_collections.servicemesh.tcp.tests.unit.plugins.builders import BACKEND, messages, record
 
 RESERVED = "lies within 15000-15099, which Istio's proxy keeps for itself (15021 is its health port)."
@@ -26,12 +32,13 @@ def test_a_record_s_defaults():
             {
                 "name": "a",
                 "gateway": "edge",
-                "port": 8081,
-                "target_port": None,
-                "node_port": None,
+                "ports": [8081],
+                "target_ports": [None],
+                "node_ports": [None],
                 "protocol": "tcp",
                 "probe": {"mode": "connect", "timeout": 5},
-                "backend": {"namespace": "apps", "service": "echo", "port": 9000},
+                "was": None,
+                "backend": {"namespace": "apps", "service": "echo", "ports": [9000]},
             }
         ],
         [],
@@ -43,7 +50,7 @@ def test_a_port_is_a_number_or_text(written, read):
     raw = record(port=written, target_port=written, node_port=written, backend={**BACKEND, "port": written})
     (found,), findings = read_records([raw])
     assert findings == []
-    assert [found["port"], found["target_port"], found["node_port"], found["backend"]["port"]] == [read] * 4
+    assert [found["ports"], found["target_ports"], found["node_ports"], found["backend"]["ports"]] == [[read]] * 4
 
 
 @pytest.mark.parametrize(
@@ -72,6 +79,7 @@ def test_ports_at_the_edges_are_taken(port):
 
 
 INVALID = "VALUE_INVALID record 'a': "
+RANGE_RULE = "a range goes from its lowest port to its highest"
 RECORDS = [
     ({"port": 0}, ["PORT_OUT_OF_RANGE record 'a': port 0 is out of range; allowed is 1 to 65535."]),
     ({"port": -1}, ["PORT_OUT_OF_RANGE record 'a': port -1 is out of range; allowed is 1 to 65535."]),
@@ -84,13 +92,56 @@ RECORDS = [
         ["PORT_OUT_OF_RANGE record 'a': target_port 1023 is out of range; allowed is 1024 to 65535."],
     ),
     ({"node_port": 0}, ["PORT_OUT_OF_RANGE record 'a': node_port 0 is out of range; allowed is 1 to 65535."]),
-    ({"port": None}, [f"{INVALID}port: None is not valid; a port is a whole number."]),
-    ({"port": True}, [f"{INVALID}port: True is not valid; a port is a whole number."]),
-    ({"port": 80.0}, [f"{INVALID}port: 80.0 is not valid; a port is a whole number."]),
-    ({"port": "http"}, [f"{INVALID}port: 'http' is not valid; a port is a whole number."]),
-    ({"port": "auto"}, [f"KEY_NOT_BUILT record 'a': 'port: auto' {NOT_BUILT}"]),
-    ({"port": "30100-30120"}, [f"KEY_NOT_BUILT record 'a': 'port: 30100-30120' {NOT_BUILT}"]),
-    ({"port": [1, 2]}, [f"KEY_NOT_BUILT record 'a': 'port: [1, 2]' {NOT_BUILT}"]),
+    ({"port": None}, [f"{INVALID}port: None is not valid; {AUTO_RULE}."]),
+    ({"port": True}, [f"{INVALID}port: True is not valid; {AUTO_RULE}."]),
+    ({"port": 80.0}, [f"{INVALID}port: 80.0 is not valid; {AUTO_RULE}."]),
+    ({"port": "http"}, [f"{INVALID}port: 'http' is not valid; {AUTO_RULE}."]),
+    ({"port": []}, [f"{INVALID}port: [] is not valid; an empty list has no port."]),
+    ({"port": [[1]]}, [f"{INVALID}port: [1] is not valid; {AUTO_RULE}."]),
+    ({"port": "5-"}, [f"{INVALID}port: '5-' is not valid; {AUTO_RULE}."]),
+    ({"port": "9-5"}, [f"{INVALID}port: '9-5' is not valid; a range goes from its lowest port to its highest."]),
+    ({"port": "0-5"}, ["PORT_OUT_OF_RANGE record 'a': port 0-5 is out of range; allowed is 1 to 65535."]),
+    (
+        {"port": " 65530-65540 "},
+        ["PORT_OUT_OF_RANGE record 'a': port 65530-65540 is out of range; allowed is 1 to 65535."],
+    ),
+    ({"port": "14990-15010"}, [f"PORT_RESERVED record 'a': port 15000 of 14990-15010 {RESERVED}"]),
+    ({"port": "15098-15110"}, [f"PORT_RESERVED record 'a': port 15098 of 15098-15110 {RESERVED}"]),
+    (
+        {"port": [5, "1-9", "auto", "8-10", 20]},
+        [f"{INVALID}port: [5, '1-9', 'auto', '8-10', 20] is not valid; 5, 8-9 stands in it more than once."],
+    ),
+    # One mistake, one finding: nothing is said of lengths besides.
+    ({"port": "9-5", "target_port": "2000-2004"}, [f"{INVALID}port: '9-5' is not valid; {RANGE_RULE}."]),
+    ({"port": "1-5", "target_port": "9-5"}, [f"{INVALID}target_port: '9-5' is not valid; {RANGE_RULE}."]),
+    (
+        {"port": "1-5", "target_port": "2000-2003"},
+        [f"{INVALID}target_port: '2000-2003' is not valid; the record has 5 ports and this has 4."],
+    ),
+    (
+        {"port": "1-5", "target_port": 2000},
+        [f"{INVALID}target_port: 2000 is not valid; the record has 5 ports and this has 1."],
+    ),
+    (
+        {"port": ["auto", "auto"], "node_port": [30001]},
+        [f"{INVALID}node_port: [30001] is not valid; the record has 2 ports and this has 1."],
+    ),
+    (
+        {"port": ["auto", "auto"], "backend": {**BACKEND, "port": "9000-9002"}},
+        [f"{INVALID}backend.port: '9000-9002' is not valid; the record has 2 ports and this has 3."],
+    ),
+    ({"backend": {**BACKEND, "port": "auto"}}, [f"{INVALID}backend.port: 'auto' is not valid; {PORTS_RULE}."]),
+    (
+        {"port": "1-2", "target_port": [3000, 3000]},
+        [f"{INVALID}target_port: [3000, 3000] is not valid; 3000 stands in it more than once."],
+    ),
+    *(
+        (
+            {"was": bad},
+            [f"{INVALID}was: {bad!r} is not valid; it is the name that the record had before, another one than now."],
+        )
+        for bad in ("a", "", " ", 5, ["b"])
+    ),
     ({"timeouts": {}}, [f"KEY_NOT_BUILT record 'a': 'timeouts' {NOT_BUILT}"]),
     ({"backnd": {}}, ["KEY_UNKNOWN record 'a': 'backnd' is not a known key; did you mean 'backend'?"]),
     ({"protocol": "tls"}, [f"KEY_NOT_BUILT record 'a': 'protocol: tls' {NOT_BUILT}"]),
@@ -211,3 +262,53 @@ def test_what_the_proof_could_not_send_or_match_is_found_before_anything_is_writ
 
 def test_every_key_that_is_built_is_one_of_the_design():
     assert RECORD_BUILT < RECORD_KEYS
+
+
+@pytest.mark.parametrize(
+    ("change", "read"),
+    [
+        ({"port": "30100-30102"}, [(30100, None, None, 9000), (30101, None, None, 9000), (30102, None, None, 9000)]),
+        ({"port": " 7 - 8 "}, [(7, None, None, 9000), (8, None, None, 9000)]),
+        ({"port": ["21", "40-41"]}, [(21, None, None, 9000), (40, None, None, 9000), (41, None, None, 9000)]),
+        ({"port": "auto"}, [(None, None, None, 9000)]),
+        ({"port": ["auto", 7, "auto"]}, [(None, None, None, 9000), (7, None, None, 9000), (None, None, None, 9000)]),
+        # By position, in the order in which they are written.
+        (
+            {"port": [9, 7], "target_port": "2000-2001", "node_port": ["30009", 30007]},
+            [(9, 2000, 30009, 9000), (7, 2001, 30007, 9000)],
+        ),
+        (
+            {"port": "7-9", "backend": {**BACKEND, "port": "9000-9002"}},
+            [(7, None, None, 9000), (8, None, None, 9001), (9, None, None, 9002)],
+        ),
+        # Two ports may lead to one and the same.
+        (
+            {"port": ["auto", "auto"], "backend": {**BACKEND, "port": [9001, 9001]}},
+            [(None, None, None, 9001), (None, None, None, 9001)],
+        ),
+    ],
+)
+def test_the_ports_of_a_record(change, read):
+    (found,), findings = read_records([record(**change)])
+    assert findings == []
+    shown = [(item["port"], item["target_port"], item["node_port"], item["backend"]["port"]) for item in entries(found)]
+    assert shown == read
+
+
+@pytest.mark.parametrize(
+    ("records", "said"),
+    [
+        (
+            [record("a"), record("b", was="a")],
+            ["WAS_TAKEN record 'b': it says that it was 'a', but the set has a record of that name."],
+        ),
+        (
+            [record("b", was="old"), record("a", was="old")],
+            ["WAS_TAKEN record 'b': it says that it was 'old', but so was record 'a'."],
+        ),
+        ([record("a", was="old"), record("b", was="older")], []),
+    ],
+)
+def test_a_former_name_is_nobody_else_s(records, said):
+    _found, findings = read_records(records)
+    assert messages(findings) == said

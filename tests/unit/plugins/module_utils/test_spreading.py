@@ -14,6 +14,7 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._workload import S
 from ansible_collections.servicemesh.tcp.plugins.modules import mesh_state
 from ansible_collections.servicemesh.tcp.tests.unit.plugins.builders import (
     EDGE,
+    EDGE_REFERENCE,
     further_front,
     messages,
     owned_front,
@@ -29,6 +30,8 @@ from ansible_collections.servicemesh.tcp.tests.unit.plugins.whole_runs import (
     publish,
     withdraw,
 )
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 ANNOTATIONS = {"team": "a", "metallb.io/loadBalancerIPs": "198.18.25.9"}
 SPREAD = {**EDGE, "service": {"max_ports": 4, "annotations": ANNOTATIONS, "source_ranges": ["198.18.0.0/15"]}}
@@ -42,13 +45,6 @@ def records(*ports):
 def cluster():
     """Return a cluster with the gateway."""
     return mesh_cluster([SPREAD])
-
-
-def shared():
-    """Return a cluster whose gateway any set may define, because nothing says who did."""
-    api = cluster()
-    del api.objects["/apis/apps/v1/namespaces/gateways/deployments/edge"]
-    return api
 
 
 def carried(api: FakeApi):
@@ -99,7 +95,7 @@ def test_further_services_are_defined_as_the_first_but_for_its_address():
     api = cluster()
     run(api, *range(1, 8))
     first, second = (api.object("Service", name, "gateways") for name in ("edge", "edge-2"))
-    assert first["metadata"]["annotations"] == ANNOTATIONS
+    assert first["metadata"]["annotations"].items() > ANNOTATIONS.items()
     assert second["metadata"]["annotations"] == {"team": "a"}
     assert second["metadata"]["labels"] == first["metadata"]["labels"]
     assert second["spec"]["ports"][0] == first["spec"]["ports"][0]
@@ -108,6 +104,14 @@ def test_further_services_are_defined_as_the_first_but_for_its_address():
         key: value for key, value in first["spec"].items() if key not in ports
     }
     assert "metallb.io/loadBalancerIPs" in SINGLE_ANNOTATIONS
+
+
+def test_a_set_that_only_refers_to_the_gateway_makes_them_by_its_stored_definition():
+    mine, theirs = cluster(), cluster()
+    run(mine, *range(1, 8))
+    run(theirs, *range(1, 8), gateway=EDGE_REFERENCE)
+    assert theirs.snapshot() == mine.snapshot()
+    assert make_gateways(theirs, [SPREAD]) == []
 
 
 def test_a_changed_definition_is_written_to_all_of_them():
@@ -130,9 +134,9 @@ def test_a_port_stays_and_room_is_filled():
 
 
 def test_sets_share_the_services_and_leave_them_cleanly():
-    api = shared()
+    api = cluster()
     run(api, 1, 2)
-    run(api, 11, 12, 13, set_name="other")
+    run(api, 11, 12, 13, set_name="other", gateway=EDGE_REFERENCE)
     assert carried(api) == {"edge": [1, 2, 11], "edge-2": [12, 13]}
     run(api, 1, 2, 3, 4)
     assert carried(api) == {"edge": [1, 2, 11], "edge-2": [3, 12, 13], "edge-3": [4]}
@@ -144,8 +148,8 @@ def test_sets_share_the_services_and_leave_them_cleanly():
 
 
 def test_a_port_of_another_set_is_taken_on_whichever_service_it_stands():
-    api = shared()
-    run(api, *range(1, 8), set_name="other")
+    api = cluster()
+    run(api, *range(1, 8), set_name="other", gateway=EDGE_REFERENCE)
     found = port_map(records(7), [SPREAD], mesh_state.read(api))["findings"]
     assert messages(found) == [
         "PORT_TAKEN record 'r7': port 7 on gateway edge is already held by set 'other' (Service gateways/edge-3)."
@@ -277,3 +281,36 @@ def test_two_defined_gateways_do_not_mix():
     wanted = [*records(1, 2, 3, 4), *({**item, "gateway": "door"} for item in records(5, 6, 7, 8))]
     publish(api, wanted, gateways=[SPREAD, {**SPREAD, "name": "door"}])
     assert carried(api) == {"edge": [1, 2, 3], "edge-2": [4], "door": [5, 6, 7], "door-2": [8]}
+
+
+@pytest.mark.parametrize("raw", [{**EDGE, "name": "edge-2"}, {"name": "edge-2", "namespace": "gateways"}])
+def test_a_further_front_service_is_no_gateway_of_its_own(raw):
+    found = port_map([{**record(), "gateway": "edge-2"}], [raw], state(owned_front(("a", 1)), further_front(2)))
+    assert [item["code"] for item in found["findings"]] == ["FRONT_SERVICE_TAKEN"]
+
+
+HISTORY = st.lists(st.sets(st.integers(1, 8), max_size=6), min_size=2, max_size=3)
+
+
+@given(HISTORY, HISTORY, st.integers(2, 5))
+@settings(max_examples=10)
+def test_whatever_two_sets_do_no_service_is_ever_overfull_and_no_port_moves(mine, theirs, bound):
+    api = mesh_cluster([{**EDGE, "service": {"max_ports": bound}}])
+    where: dict[int, str] = {}
+
+    def look():
+        """Look after every single write: where each port stands, and how many a Service has."""
+        found = {port: name for name, ports in carried(api).items() for port in ports}
+        assert all(len(ports) < bound for ports in carried(api).values())
+        moved = {port for port in set(found) & set(where) if found[port] != where[port]}
+        assert not moved
+        where.clear()
+        where.update(found)
+
+    api.after_write = look
+    for own, other in zip(mine, theirs, strict=False):
+        for set_name, ports in (("default", own), ("other", {port + 100 for port in other})):
+            run(api, *ports, set_name=set_name, gateway=EDGE_REFERENCE, allow_withdraw=["all"])
+            assert run(api, *ports, set_name=set_name, gateway=EDGE_REFERENCE) == []
+    last = own | {port + 100 for port in other}
+    assert set(where) == last

@@ -87,6 +87,7 @@ def test_a_service():
         "type": "LoadBalancer",
         "class": "io.cilium/bgp-control-plane",
         "annotations": {"metallb.io/ip-allocated-from-pool": "first"},
+        "definition": None,
         "selector": {"x": "y"},
         "ports": [
             {**PORT, "name": "web", "port": 80, "target_port": "http", "node_port": 30080, "app_protocol": "http"},
@@ -108,6 +109,7 @@ def test_a_service_with_nothing():
         "type": "ClusterIP",
         "class": "",
         "annotations": {},
+        "definition": None,
         "selector": {},
         "ports": [],
         "external_name": "",
