@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 import yaml
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import port_name, set_object_name
+from ansible_collections.servicemesh.tcp.tests.unit.plugins import builders
 
 ROOT = Path(__file__).resolve().parents[2]
 FILTERS = ROOT / "plugins" / "filter"
@@ -27,16 +28,6 @@ def manual(name: str) -> dict[str, Any]:
     return yaml.safe_load((FILTERS / f"{name}.yml").read_text())
 
 
-def service(name: str, namespace: str, port: dict[str, Any], **rest: Any) -> dict[str, Any]:
-    """Return a Service with one TCP port as mesh_state projects it."""
-    ports = [{"node_port": None, "protocol": "TCP", **port}]
-    empty = {"uid": "", "labels": {}, "created": "", "type": "ClusterIP", "selector": {}, "cluster_ip": ""}
-    return {**empty, "external_ips": [], "addresses": [], "managers": {}, "name": name, "namespace": namespace} | {
-        "ports": ports,
-        **rest,
-    }
-
-
 def observed() -> dict[str, Any]:
     """Return the cluster that the examples talk of: the set 'default' has port 8081 of the gateway 'edge'."""
     ours = {"app.kubernetes.io/managed-by": "servicemesh.tcp", "servicemesh.tcp/gateway": "edge"}
@@ -44,17 +35,17 @@ def observed() -> dict[str, Any]:
     selector = {"servicemesh.tcp/gateway": "edge", "servicemesh.tcp/gateway-namespace": "gateways"}
     listener = port_name(8081, "default", "echo-8081")
     common = {"name": set_object_name("edge", "default"), "namespace": "gateways", "uid": "", "created": ""}
-    front = service(
+    front = builders.service(
         "edge",
         "gateways",
-        {"name": listener, "port": 8081, "target_port": 8081},
+        [builders.service_port(8081, name=listener)],
         labels=ours,
         type="LoadBalancer",
         addresses=["198.18.25.1"],
         managers={"servicemesh.tcp/default": [8081]},
     )
     backends = [
-        service(f"echo-{port}", "echo", {"name": "tcp", "port": port, "target_port": port}) for port in (8081, 8082)
+        builders.service(f"echo-{port}", "echo", [builders.service_port(port, name="tcp")]) for port in (8081, 8082)
     ]
     istio_gateway = {
         "source": "",
