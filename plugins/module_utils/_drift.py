@@ -201,7 +201,7 @@ def _gateway_of(obj: Mapping[str, Any]) -> tuple[str | None, str | None]:
 def _what_happened(was: Any, now: Any, manager: str) -> str:
     """Say what a field was set to, by whom, and what becomes of it; long values are not shown."""
     shown = [json.dumps(value, sort_keys=True) for value in (was, now) if value is not MISSING]
-    if was is MISSING or now is MISSING or any(len(text) > SHOWN for text in shown):
+    if len(shown) < 2 or max(map(len, shown)) > SHOWN:
         return f"was changed by {manager}; set back"
     return f"was set to {shown[0]} by {manager}; set back to {shown[1]}"
 

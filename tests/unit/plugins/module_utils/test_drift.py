@@ -84,6 +84,29 @@ def test_a_field_that_is_as_we_want_it_is_none():
     assert _drift.drift([change(deployment(1, OURS, SCALED), deployment(1))]) == []
 
 
+def test_what_somebody_else_applies_over_ours_is_drift_too():
+    theirs = spec_entry("team-x", {"f:replicas": {}})
+    assert _drift.drift([change(deployment(3, OURS, theirs), deployment(1))]) == [
+        "drift: Deployment gateways/edge spec.replicas was set to 3 by team-x; set back to 1"
+    ]
+
+
+def test_a_field_that_was_made_nothing_is_not_shown():
+    before = deployment(3, OURS, SCALED)
+    del before["spec"]["replicas"]
+    assert _drift.drift([change(before, deployment(1))]) == [
+        "drift: Deployment gateways/edge spec.replicas was changed by kubectl-scale; set back"
+    ]
+
+
+@pytest.mark.parametrize(("length", "shown"), [(58, True), (59, False)])
+def test_long_values_are_not_shown(length, shown):
+    """60 characters, quotes and all."""
+    before = deployment("x" * length, OURS, SCALED)
+    (line,) = _drift.drift([change(before, deployment(1))])
+    assert ("x" * length in line) is shown
+
+
 def test_what_others_added_beside_is_none():
     before = deployment(1, OURS, spec_entry("kubectl-patch", {"f:paused": {}}, "Update"))
     before["spec"]["paused"] = False
@@ -153,6 +176,8 @@ def test_annotations_and_containers_by_their_names():
         made["metadata"] |= {"annotations": {"servicemesh.tcp/source": source}, "managedFields": list(entries)}
         return made
 
+    assert _drift._path_text(("metadata", "labels", "a.b")) == "metadata.labels[a.b]"
+    assert _drift._path_text(("metadata", "labels", "a/b")) == "metadata.labels[a/b]"
     fields = {
         "f:metadata": {"f:annotations": {"f:servicemesh.tcp/source": {}}},
         "f:spec": {"f:template": {"f:spec": {"f:containers": {'k:{"name":"istio-proxy"}': {".": {}, "f:image": {}}}}}},
@@ -233,6 +258,23 @@ def test_only_a_hand_s_change_of_our_own_port_is_taken_back(entries, may):
 )
 def test_values_are_found_by_path(path, value):
     assert _drift.Values(service({8081: 18081})).at(path) == value
+
+
+@pytest.mark.parametrize(
+    ("count", "last"),
+    [
+        (5, "drift: Service gateways/edge spec.ports[10004].targetPort was set to 10005 by hand; set back to 10004"),
+        (6, "drift: Service gateways/edge 1 more field changed by hand; set back"),
+        (7, "drift: Service gateways/edge 2 more fields changed by hand; set back"),
+    ],
+)
+def test_fields_of_one_object_up_to_a_few(count, last):
+    ports = range(10000, 10000 + count)
+    fields = {key: value for port in ports for key, value in port_fields(port, "targetPort").items()}
+    before = service({port: port + 1 for port in ports}, spec_entry("hand", {"f:ports": fields}, "Update"))
+    wanted = {port: port for port in ports}
+    lines = _drift.drift([change(before, share(wanted), SET, service(wanted))])
+    assert (len(lines), lines[-1]) == (min(count, 6), last)
 
 
 def test_a_thousand_drifted_ports_take_a_few_lines():

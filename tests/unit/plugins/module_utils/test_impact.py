@@ -229,6 +229,18 @@ def test_a_gateway_that_goes_takes_its_ports_along():
     assert compare(BEFORE, {}) == both("restarts", "the gateway's pods go")
 
 
+def test_a_rule_that_was_taken_away_by_hand_opens_its_port_again():
+    before = changed("VirtualService", "spec", "tcp", value=BEFORE["VirtualService"]["spec"]["tcp"][1:])
+    assert compare(before, BEFORE) == {8081: ("opens", "new")}
+
+
+def test_ports_carry_the_name_that_they_have_or_get():
+    found = impacts((BEFORE[kind], world(listener(8081))[kind]) for kind in BEFORE)
+    assert [item["port_name"] for item in found] == [listener(8081)["port_name"], listener(8082)["port_name"]]
+    found = impacts((None, obj) for obj in BEFORE.values())
+    assert [item["port_name"] for item in found] == [listener(8081)["port_name"], listener(8082)["port_name"]]
+
+
 def test_the_worst_wins():
     after = world(listener(8081, target_port=18081), listener(8083))
     after["Deployment"] = changed("Deployment", "spec", "template", value={})["Deployment"]
@@ -294,6 +306,7 @@ def test_an_autoscaler_below_the_number_of_pods():
 
     assert compared(1) == both("restarts", "of 2 pods 1 stay")
     assert compared(2) == compared(9) == {}
+    assert compare({**BEFORE, "HPA": scaler(5)}, BEFORE) == {}
 
 
 def test_two_gateways_are_kept_apart():
