@@ -120,8 +120,8 @@ def test_one_finding_tells_all_that_ends_on_a_gateway():
     told = announce([target, change(front(8081, (22, 10023)), front((22, 10023)))], Gateways(OPEN))
     assert messages(told.findings) == [
         "SESSIONS_WOULD_END gateway 'edge': this run ends open sessions: port 8081 closes (it is withdrawn); 2 open"
-        " sessions, they end 45 s after the change, and port 22 drains (its target port changes); 1 open session, it ends"
-        " 45 s after the change."
+        " sessions, they end 45 s after the change, and port 22 drains (its target port changes); 1 open session, it"
+        " ends 45 s after the change."
     ]
 
 

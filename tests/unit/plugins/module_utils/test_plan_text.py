@@ -57,8 +57,8 @@ def test_ports_are_written_as_ranges(ports, text):
         (
             [impact(port, "restarts", why="x", ends=5.0, sessions=1) for port in range(8081, 8086)],
             [
-                "ports 8081-8085 restart (x); 5 open sessions (8081: 1, 8082: 1, 8083: 1, 8084: 1, 8085: 1), they end 5 s"
-                " after the pod is told to stop"
+                "ports 8081-8085 restart (x); 5 open sessions (8081: 1, 8082: 1, 8083: 1, 8084: 1, 8085: 1), they end"
+                " 5 s after the pod is told to stop"
             ],
         ),
         (
