@@ -78,7 +78,7 @@ class World:
             release(plane),
         )
         lost = list(merged.lost)
-        builder = _Builder(self._virtual_services(plane), workload["namespace"])
+        builder = _Builder(self.virtual_services(plane), workload["namespace"])
         for slot, servers in merged.slots.items():
             if slot.port < PRIVILEGED_END and is_unprivileged(workload, plane):
                 lost += [Lost(server, slot.port, "privileged") for server in servers]
@@ -87,7 +87,7 @@ class World:
         rows, refused = builder.rows()
         return rows, [_lost_row(item) for item in lost + refused]
 
-    def _virtual_services(self, plane: Mapping[str, Any]) -> VirtualServices:
+    def virtual_services(self, plane: Mapping[str, Any]) -> VirtualServices:
         """Return what a control plane takes of the VirtualServices, indexed once for each of them."""
         key = (plane["namespace"], plane["name"])
         if key not in self._virtual:
@@ -239,6 +239,7 @@ def _chain(
 def _lost_row(item: Lost) -> Row:
     """Return a lost server as plain data."""
     return {
+        "address": item.server.bind or WILDCARD,
         "port": item.port,
         "number": item.server.number,
         "server": item.server.name,
