@@ -31,6 +31,11 @@ CATALOGUE: Mapping[str, Rule] = {
         "Service {namespace}/{service} has no TCP port {port}; it has {has}.",
         "Use one of the Service's own ports (not the pods' target port) as backend.port.",
     ),
+    "CLASH_ELSEWHERE": Rule(
+        "warning",
+        "its server on {ports} gets no listener on the pods of {pods}, because {winner} {reason}.",
+        "Tell its owner, Istio does not; this run touches neither of the two.",
+    ),
     "CLUSTER_UNREACHABLE": Rule(
         "error",
         "the API server does not answer: {message}",
@@ -76,6 +81,11 @@ CATALOGUE: Mapping[str, Rule] = {
         "{key!r} is not a known key; {nearest}",
         "Mend the spelling, or take the key out.",
     ),
+    "MESH_UNSEEN": Rule(
+        "note",
+        "there is no right to read {paths}, so who gets in whose way there is not seen.",
+        "Grant the right; docs/rbac.yaml holds all that this collection needs.",
+    ),
     "NAMESPACE_IN_USE": Rule(
         "error",
         "the namespace was made by this collection, but others use it by now: {holders}.",
@@ -105,6 +115,12 @@ CATALOGUE: Mapping[str, Rule] = {
         "error",
         "there is no Istio on this cluster: {what}.",
         "Install a mesh first; the collection needs networking.istio.io/v1beta1 and a running istiod.",
+    ),
+    "PORT_KILLS": Rule(
+        "error",
+        "{key} {port} on gateway {gateway} is served by {holder}; {owner} is older, so Istio would drop theirs without"
+        " a word.",
+        "Choose another port, or let its owner give it up first.",
     ),
     "PORT_OUT_OF_RANGE": Rule(
         "error",

@@ -30,8 +30,9 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._istio_routes impo
 
 WILDCARD = "0.0.0.0"
 PRIVILEGED_END = 1024
-# Envoy's own, from its bootstrap; nothing else is bound there (istio tools/packaging/common/envoy_bootstrap.json).
-BOOTSTRAP_PORTS = (15021, 15090)
+# Envoy's admin interface and metrics, the agent's status and health ports: a listener on one of them never comes to be
+# (seen on the lab; istio.io "Application requirements"). Others of the range 15000 to 15099 are free on a gateway.
+OWN_PORTS = frozenset((15000, 15020, 15021, 15090))
 
 Row = dict[str, Any]
 
@@ -179,7 +180,7 @@ class _Builder:
         rows, lost = [], []
         for (address, port), chains in sorted(self._chains.items()):
             clash = overlapping(chains)
-            if port in BOOTSTRAP_PORTS:
+            if port in OWN_PORTS and address == WILDCARD:
                 lost += [Lost(server, port, "reserved") for server, _row in chains]
             elif clash:
                 lost += [
@@ -264,8 +265,8 @@ def listener_tables(state: Mapping[str, Any]) -> dict[str, Any]:
 
     A row of C(lost) has the C(reason): C(port) (an older plain server has it), C(host) or C(sni) (an older TLS server
     or rule has the name), C(name) (an HTTPS server of the Gateway has the port's name), C(route) (no rule),
-    C(privileged), C(reserved), C(refused) (Envoy takes no listener whose chains overlap); the C(rule) of a
-    VirtualService where only that is dropped; and the C(winner)'s Gateway.
+    C(privileged), C(reserved) (the proxy's own port), C(refused) (Envoy takes no listener whose chains overlap); the
+    C(rule) of a VirtualService where only that is dropped; and the C(winner)'s Gateway.
     """
     world = World(state)
     tables: dict[str, list[Row]] = {}

@@ -20,6 +20,11 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._checks import (
 )
 from ansible_collections.servicemesh.tcp.plugins.module_utils._findings import finding
 from ansible_collections.servicemesh.tcp.plugins.module_utils._gateways import read_gateways
+from ansible_collections.servicemesh.tcp.plugins.module_utils._istio_holders import (
+    Holder,
+    clashes_elsewhere,
+    unseen,
+)
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import (
     host_of,
     outbound_cluster,
@@ -79,6 +84,7 @@ def port_map(
         findings += found
     if view is not None:
         findings += check_mesh(view)
+        findings += clashes_elsewhere(view.world, set_name) + unseen(view.state)
         findings += check_gateways(gateways, view, set_name, namespace_state)
         findings += check_backends(ports, view)
         findings += check_node_ports(ports, view)
@@ -117,10 +123,11 @@ def _distinct(group: Iterable[Mapping[str, Any]]) -> tuple[list[Mapping[str, Any
 
 
 def _taken(record: Mapping[str, Any], key: str, port: int, holder: str) -> dict[str, str]:
-    """Say that a port is held by somebody else."""
-    return finding(
-        "PORT_TAKEN", f"record {record['name']!r}", key=key, port=port, gateway=record["gateway"], holder=holder
-    )
+    """Say that a port is held by somebody else, who would keep it or, if ours is older, lose it."""
+    values = {"key": key, "port": port, "gateway": record["gateway"], "holder": holder}
+    if isinstance(holder, Holder) and holder.loses_to:
+        return finding("PORT_KILLS", f"record {record['name']!r}", owner=holder.loses_to, **values)
+    return finding("PORT_TAKEN", f"record {record['name']!r}", **values)
 
 
 def _map_gateway(

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -12,7 +13,7 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._istio_mesh import
 from ansible_collections.servicemesh.tcp.tests.unit.plugins.builders import control_plane
 
 from istio.places import DISCOVERED, NAMESPACES, PODS, SCOPED_REVISION, backend_services, namespace_labels
-from istio.worlds import World
+from istio.worlds import World, draw_world
 
 # An address, and the chains behind it: names, and the clusters or the hosts that they lead to.
 Chain = tuple[tuple[str, ...], str, tuple[str, ...]]
@@ -21,6 +22,12 @@ Listeners = dict[tuple[str, int], tuple[Chain, ...]]
 REFUSED: tuple[Chain, ...] = ((("refused",), "", ()),)
 PROJECTIONS = {"Gateway": _state.gateway, "VirtualService": _state.virtual_service, "Service": _state.service}
 LISTS = {"Gateway": "gateways", "VirtualService": "virtual_services", "Service": "services"}
+
+
+def make_world(seed: int) -> World:
+    """Return the first world of a seed in which something clashes; where nothing does, nothing is decided."""
+    worlds = (draw_world(seed, turn) for turn in itertools.count())
+    return next(world for world in worlds if clashes(imagined([world]), world))
 
 
 def imagined(worlds: Iterable[World]) -> dict[str, Any]:
@@ -100,7 +107,7 @@ def chain_of(row: Mapping[str, Any], served: tuple[str, ...]) -> Chain:
     """Return a row of the table as a chain; HTTP is judged by its hosts, everything else by its clusters."""
     sni = () if "*" in row["sni"] else tuple(row["sni"])
     if is_http(row):
-        return (sni, "http", () if row["tls"] else served)
+        return (sni, "http", () if row["protocol"] == "HTTPS" else served)
     return (sni, "tcp", tuple(row["clusters"]))
 
 

@@ -105,19 +105,33 @@ MUTATIONS: dict[str, list[Patch]] = {
     "without a selector it reaches every gateway": [
         (_istio_mesh, "selects_all", lambda item: False),
     ],
-    "istio.io/rev on configuration": [(module, "in_revision", lambda item, plane: True) for module in (_istio_mesh, _istio)],
+    "istio.io/rev on configuration": [
+        (module, "in_revision", lambda item, plane: True) for module in (_istio_mesh, _istio)
+    ],
     "discovery selectors": [
         (module, "sees_configuration", lambda namespace, plane, namespaces: True) for module in (_istio_mesh, _istio)
     ],
-    "the oldest Gateway wins": _gateway_ages(lambda item: (_inverted(item["created"]), item["name"], item["namespace"])),
-    "a tie of Gateways goes by name": _gateway_ages(lambda item: (item["created"], _inverted(item["name"]), item["namespace"])),
+    "the oldest Gateway wins": _gateway_ages(
+        lambda item: (_inverted(item["created"]), item["name"], item["namespace"])
+    ),
+    "a tie of Gateways goes by name": _gateway_ages(
+        lambda item: (item["created"], _inverted(item["name"]), item["namespace"])
+    ),
     "then by namespace": _gateway_ages(lambda item: (item["created"], item["name"], _inverted(item["namespace"]))),
     "Services translate ports": [(_istio, "translations", lambda services: {})],
     "the oldest Service translates": [
-        (_istio_ports, "service_key", lambda item: (_inverted(item["created"]), f"{item['name']}.{item['namespace']}.svc"))
+        (
+            _istio_ports,
+            "service_key",
+            lambda item: (_inverted(item["created"]), f"{item['name']}.{item['namespace']}.svc"),
+        )
     ],
     "a tie of Services goes by host name": [
-        (_istio_ports, "service_key", lambda item: (item["created"], _inverted(f"{item['name']}.{item['namespace']}.svc")))
+        (
+            _istio_ports,
+            "service_key",
+            lambda item: (item["created"], _inverted(f"{item['name']}.{item['namespace']}.svc")),
+        )
     ],
     "a Service may opt out": [(_istio_ports, "opted_out", lambda item: False)],
     "of equal targets in a Service the first counts": [(_istio_ports, "distinct_targets", list)],

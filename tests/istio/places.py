@@ -54,14 +54,18 @@ def namespace_labels(name: str) -> dict[str, str]:
 
 def backend_services() -> list[dict[str, Any]]:
     """Return the backends of every namespace."""
-    return [
-        {
-            "apiVersion": "v1",
-            "kind": "Service",
-            "metadata": {"name": name, "namespace": namespace},
-            "spec": {"ports": [{"name": f"tcp-{port}", "port": port} for port in ports]},
+    found = []
+    for namespace in [name for names in NAMESPACES.values() for name in names]:
+        specs: dict[str, dict[str, Any]] = {
+            name: {"ports": [{"name": f"tcp-{port}", "port": port} for port in ports]}
+            for name, ports in BACKENDS.items()
         }
-        for namespaces in NAMESPACES.values()
-        for namespace in namespaces
-        for name, ports in BACKENDS.items()
-    ]
+        specs["elsewhere"] = {
+            "type": "ExternalName",
+            "externalName": "db.test",
+            "ports": [{"name": "tcp", "port": 7009}],
+        }
+        for name, spec in specs.items():
+            metadata = {"name": name, "namespace": namespace}
+            found.append({"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": spec})
+    return found

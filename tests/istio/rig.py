@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import contextlib
-import datetime
 import http.client
 import json
 import time
@@ -30,9 +29,8 @@ from istio.worlds import WAVES, World
 WRITERS = 6
 # Seconds until something that must happen is given up.
 PATIENCE = 180
-# Ports of markers; each batch of worlds has two numbers.
+# Ports of markers; those of worlds lie below.
 MARKERS = 50000
-DUMP = "/config_dump?resource=dynamic_listeners&name_regex=.*"
 
 
 class Lab:
@@ -102,8 +100,9 @@ class Lab:
 
     def clear(self, worlds: Iterable[World]) -> None:
         """Delete worlds."""
-        paths = [object_path(obj) for world in worlds for _wave, obj in world.objects]
+        self._delete_all(object_path(obj) for world in worlds for _wave, obj in world.objects)
 
+    def _delete_all(self, paths: Iterable[str]) -> None:
         def delete(path: str) -> None:
             with self.api() as api:
                 self._delete(api, path)
@@ -111,15 +110,18 @@ class Lab:
         with ThreadPoolExecutor(WRITERS) as pool:
             list(pool.map(delete, paths))
 
-    def settle(self, batch: int) -> dict[str, Listeners]:
+    def settle(self) -> dict[str, Listeners]:
         """Wait until every pod has what was written before, and return its listeners."""
-        result = {}
-        number = MARKERS + 2 * batch
-        for pod in PODS:
-            self.create(scenery.marker(pod, number))
-        for pod in PODS:
-            result[pod.key] = self._settled(pod, ("0.0.0.0", number + 1))
-        return result
+        # A listener of an earlier run may still be there; a number that was never seen says that istiod caught up.
+        used = [port for pod in PODS for _address, port in observed.listeners(self.dump(pod))]
+        number = max([MARKERS, *(port + 1 for port in used if port > MARKERS)])
+        markers = {pod: scenery.marker(pod, number) for pod in PODS}
+        for objects in markers.values():
+            self.create(objects)
+        try:
+            return {pod.key: self._settled(pod, ("0.0.0.0", number + 1)) for pod in PODS}
+        finally:
+            self._delete_all(object_path(obj) for objects in markers.values() for obj in objects)
 
     def state(self) -> dict[str, Any]:
         """Read the cluster as the collection does."""
@@ -193,9 +195,7 @@ class Lab:
 def ask_envoy(api: Api, namespace: str, pod: str, path: str) -> dict[str, Any]:
     """Ask an Envoy's admin interface through the API server's port forwarding."""
     reader = _portforward.EnvoyReader(api)
-    websocket = reader._open(
-        f"/api/v1/namespaces/{namespace}/pods/{pod}/portforward?ports={_portforward.ADMIN_PORT}"
-    )
+    websocket = reader._open(f"/api/v1/namespaces/{namespace}/pods/{pod}/portforward?ports={_portforward.ADMIN_PORT}")
     try:
         websocket.settimeout(30)
         request = f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode()
@@ -205,8 +205,3 @@ def ask_envoy(api: Api, namespace: str, pod: str, path: str) -> dict[str, Any]:
         return json.loads(response.read())
     finally:
         websocket.shutdown()
-
-
-def now() -> str:
-    """Return the time for a line of progress."""
-    return datetime.datetime.now(datetime.timezone.utc).strftime("%H:%M:%S")

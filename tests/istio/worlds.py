@@ -102,7 +102,8 @@ class Contest:
         """Draw a server's number: mostly the one that is fought for."""
         if self.theme == "translation" and self.rng.random() < 0.5:
             return self.rng.choice((self.numbers[0], self.numbers[1], self.targets[0]))
-        return self.numbers[0] if index == 0 or self.rng.random() < 0.85 else self.numbers[1]
+        together = index == 0 or self.theme == "ended" or self.rng.random() < 0.85
+        return self.numbers[0] if together else self.numbers[1]
 
     def selector(self) -> dict[str, str]:
         """Draw which pods a Gateway asks for."""
@@ -111,7 +112,7 @@ class Contest:
         wrong = {**SHARED, "istio": "is-nobody"}
         # Without a selector it would reach the gateways of everybody on the lab, but for the scoped control plane.
         everything: dict[str, str] = {} if self.world.revision == SCOPED_REVISION else dict(SHARED)
-        return dict(self.rng.choice((wrong, dict(self.pod.labels), everything, everything)))
+        return dict(self.rng.choice((wrong, dict(self.pod.labels), *[everything] * 4)))
 
     def hosts(self, namespace: str, protocol: str, name: str) -> list[str]:
         """Draw a server's hosts."""
@@ -125,7 +126,9 @@ class Contest:
             return sorted({prefix + host, *([f"{name}.test"] if self.rng.random() < 0.3 else [])})
         if not self.likely("hosts", 0.15, 0.85):
             return ["*"]
-        return [self.rng.choice(("./*", "*/*", f"{self.rng.choice(self.namespaces)}/*", "x.test", "./*.test", "y.test"))]
+        return [
+            self.rng.choice(("./*", "*/*", f"{self.rng.choice(self.namespaces)}/*", "x.test", "./*.test", "y.test"))
+        ]
 
     def gateway(self, index: int, namespace: str, name: str, protocol: str) -> None:
         """Add a Gateway with one server, or two."""
@@ -150,7 +153,7 @@ class Contest:
         elif protocol in ("MTLS", "HTTPS"):
             # The proxy's own certificate, so that no Secret is needed.
             server["tls"] = {"mode": "ISTIO_MUTUAL"}
-        if self.likely("bind", 0.05, 0.75) or self.likely("ended", 0, 0.4):
+        if self.likely("bind", 0.05, 0.75) or self.likely("ended", 0, 0.3):
             server["bind"] = self.rng.choice(BINDS)
         return server
 
@@ -158,19 +161,32 @@ class Contest:
         """Add what leads a Gateway's connections on: mostly one VirtualService, none or two as well."""
         if self.likely("route", 0.05, 0.3):
             return
-        for turn in range(2 if self.likely("order", 0.15, 0.9) or self.likely("visibility", 0, 0.8) else 1):
+        paired = self.theme == "visibility" and self.rng.random() < 0.5
+        for turn in range(2 if paired or self.likely("order", 0.15, 0.9) or self.likely("visibility", 0, 0.8) else 1):
             where = namespace if self.rng.random() < 0.6 else self.rng.choice((self.pod.namespace, *self.namespaces))
             if self.world.revision == SCOPED_REVISION and self.likely("visibility", 0.1, 0.4):
                 where = HIDDEN
-            spec: dict[str, Any] = {"hosts": self.virtual_hosts(namespace, gateway, protocol), "gateways": [f"{namespace}/{gateway}"]}
-            if where == namespace and self.rng.random() < 0.5:
-                spec["gateways"] = [gateway]
-            if self.likely("visibility", 0.1, 0.8):
+            spec: dict[str, Any] = {
+                "hosts": self.virtual_hosts(namespace, gateway, protocol),
+                "gateways": [f"{namespace}/{gateway}"],
+            }
+            if where == namespace and self.rng.random() < 0.6:
+                spec["gateways"] = [self.rng.choice((gateway, gateway, f"./{gateway}"))]
+            elif self.rng.random() < 0.1:
+                # An old way of writing it.
+                spec["gateways"] = [f"{gateway}.{namespace}.svc.cluster.local"]
+            wave = self.wave()
+            if paired:
+                # A public one, and a younger one that is the pods' own namespace's.
+                where, wave = (where, 0) if turn == 0 else (self.pod.namespace, 1)
+                spec["exportTo"] = ["*"] if turn == 0 else ["."]
+                spec["gateways"] = [f"{namespace}/{gateway}"]
+            elif self.likely("visibility", 0.1, 0.8):
                 choices = ((".",), (".",), (".",), ("~",), (self.pod.namespace,), (where, "is-none"), ("*",))
                 spec["exportTo"] = list(self.rng.choice(choices))
             spec.update(self.rules(f"{namespace}/{gateway}", protocol))
             labels = {"istio.io/rev": "elsewhere"} if self.likely("revision", 0.02, 0.3) else {}
-            self.world.add(self.wave(), "VirtualService", where, f"{self.tag}-{index}{turn}", spec, **labels)
+            self.world.add(wave, "VirtualService", where, f"{self.tag}-{index}{turn}", spec, **labels)
 
     def virtual_hosts(self, namespace: str, gateway: str, protocol: str) -> list[str]:
         """Draw the hosts of a VirtualService for a Gateway; the routes of HTTP are told apart by them."""
@@ -201,7 +217,9 @@ class Contest:
         """Draw one TCP rule."""
         rule: dict[str, Any] = {"route": [self.destination()]}
         if self.rng.random() < 0.2:
-            rule["route"] = [{**self.destination(), "weight": weight} for weight in self.rng.choice(((30, 70), (100, 0)))]
+            rule["route"] = [
+                {**self.destination(), "weight": weight} for weight in self.rng.choice(((30, 70), (100, 0)))
+            ]
         if self.likely("rules", 0.25, 0.4):
             return rule
         wrong = self.likely("rules", 0.04, 0.3) or self.likely("translation", 0, 0.2)
@@ -214,7 +232,7 @@ class Contest:
 
     def destination(self) -> dict[str, Any]:
         """Draw where connections go; host, port and subset tell the cluster apart."""
-        host = self.rng.choice(("single", "double", "gone"))
+        host = self.rng.choice(("single", "single", "double", "elsewhere", "gone"))
         if self.rng.random() < 0.6:
             host += f".{self.rng.choice(self.namespaces)}.svc.cluster.local"
         destination: dict[str, Any] = {"host": host}
@@ -226,43 +244,59 @@ class Contest:
 
     def services(self) -> None:
         """Add Services in front of the pod, which translate the contest's ports."""
-        for index in range(self.rng.choice((1, 2, 2))):
-            ports = [self.service_port(self.numbers[0], self.rng.choice(self.targets[:2]))]
+        tied = self.rng.random() < 0.5
+        for index in range(self.rng.choice((1, 2, 2, 3))):
+            first = self.service_port(self.numbers[0], self.rng.choice(self.targets[:2]))
+            ports = [first]
             if self.rng.random() < 0.75:
-                ports.insert(self.rng.randrange(2), self.service_port(self.numbers[1], self.rng.choice(self.targets[:2])))
+                target = first["targetPort"] if self.rng.random() < 0.5 else self.rng.choice(self.targets[:2])
+                ports.insert(self.rng.randrange(2), self.service_port(self.numbers[1], target))
             name = f"{self.tag}-{self.rng.choice(('a', 'b'))}{'-b' if self.rng.random() < 0.4 else ''}{index}"
-            labels = {OPT_OUT: ""} if self.rng.random() < 0.25 else {}
+            labels = {OPT_OUT: ""} if self.rng.random() < 0.2 else {}
             spec = {"selector": dict(self.pod.labels), "ports": ports}
-            self.world.add(self.rng.randrange(2), "Service", self.pod.namespace, name, spec, **labels)
+            wave = 0 if tied else self.rng.randrange(WAVES)
+            self.world.add(wave, "Service", self.pod.namespace, name, spec, **labels)
 
     def service_port(self, number: int, target: int) -> dict[str, Any]:
-        """Return one port; what it is called can make it another protocol."""
-        return {"name": f"{self.rng.choice(('tcp', 'tcp', 'tls'))}-{number}", "port": number, "targetPort": target}
+        """Return one port; what it is called can make it another protocol, and not every target is a number."""
+        port: dict[str, Any] = {
+            "name": f"{self.rng.choice(('tcp', 'tcp', 'tls'))}-{number}",
+            "port": number,
+            "targetPort": target,
+        }
+        odd = self.rng.random()
+        if odd < 0.05:
+            port["protocol"] = "UDP"
+        elif odd < 0.1:
+            port["appProtocol"] = self.rng.choice(("https", "tcp", "kubernetes.io/wss", "strange"))
+        elif odd < 0.15:
+            port["targetPort"] = "no-such-port"
+        return port
 
 
 THEMES = {
     "age": 1,
-    "tie": 3,
-    "translation": 5,
+    "tie": 4,
+    "translation": 7,
     "bind": 1,
     "protocol": 2,
     "http": 2,
-    "ended": 3,
-    "sni": 3,
+    "ended": 5,
+    "sni": 4,
     "route": 1,
     "order": 2,
-    "visibility": 4,
-    "rules": 2,
+    "visibility": 5,
+    "rules": 3,
     "hosts": 1,
     "privileged": 2,
-    "selector": 2,
+    "selector": 3,
     "revision": 1,
 }
 
 
-def make_world(seed: int) -> World:
-    """Return the world of a seed; every fourth is the scoped control plane's."""
-    rng = random.Random(seed)
+def draw_world(seed: int, turn: int) -> World:
+    """Return a world of a seed; every fourth is the scoped control plane's."""
+    rng = random.Random(f"{seed} {turn}")
     world = World(seed, SCOPED_REVISION if seed % 4 == 3 else "default")
     themes = rng.choices(list(THEMES), weights=list(THEMES.values()), k=4)
     for place, theme in enumerate(themes):

@@ -67,7 +67,7 @@ def observed() -> dict[str, Any]:
     control_plane = {"name": "istiod", "namespace": "istio-system", "revision": "default", "version": "1.31.0"}
     return {
         "mesh": {
-            "version": 1,
+            "version": 2,
             "cluster": {"host": "https://198.18.0.1:6443", "kubernetes": "v1.34.4", "openshift": False},
             "mesh": {"served": True, "revisions": ["default"], "control_planes": [{**control_plane, "ready": True}]},
             "namespaces": {name: {"labels": {}, "terminating": False} for name in ("gateways", "echo")},

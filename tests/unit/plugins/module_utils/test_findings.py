@@ -17,17 +17,22 @@ from ansible_collections.servicemesh.tcp.tests.unit.plugins.builders import (
     EDGE_REFERENCE,
     deployment,
     front,
+    istio_gateway,
     owned_front,
     record,
     service,
     service_port,
     state,
+    workload,
 )
 from ansible_collections.servicemesh.tcp.tests.unit.plugins.fake_api import FakeApi
 from ansible_collections.servicemesh.tcp.tests.unit.plugins.whole_runs import as_options
 
 MESH = state()["mesh"]
 OURS = {"app.kubernetes.io/managed-by": "servicemesh.tcp"}
+DATES = [f"2026-0{month}-01T00:00:00Z" for month in (1, 2, 3)]
+OLD = istio_gateway(("x", 7001), set_name="team-b", created=DATES[0])
+YOUNG = istio_gateway(("x", 7001), name="young", labels={}, created=DATES[2])
 ROLE = new_object("Namespace", "apps", None, OURS)
 
 
@@ -77,6 +82,12 @@ TEXTS = {
         "record 'a': Service apps/echo has no TCP port 1; it has 9000."
         " Use one of the Service's own ports (not the pods' target port) as backend.port.",
     ),
+    "CLASH_ELSEWHERE": (
+        lambda: mapped(cluster=state(gateways=[OLD, YOUNG], workloads=[workload()])),
+        "Gateway gateways/young (created 2026-03-01T00:00:00Z): its server on 7001 gets no listener on the pods of"
+        " gateways/edge, because set 'team-b' (Gateway gateways/edge-team-b-7861013b, created 2026-01-01T00:00:00Z) is"
+        " older and has the port. Tell its owner, Istio does not; this run touches neither of the two.",
+    ),
     "CLUSTER_UNREACHABLE": (
         lambda: explained(0, "connection refused"),
         "cluster: the API server does not answer: connection refused."
@@ -121,6 +132,11 @@ TEXTS = {
         lambda: mapped(record(prot="tcp")),
         "record 'a': 'prot' is not a known key; did you mean 'port'? Mend the spelling, or take the key out.",
     ),
+    "MESH_UNSEEN": (
+        lambda: mapped(cluster=state(mesh={**MESH, "unread": ["/api/v1/pods"]})),
+        "cluster https://cluster.test:6443: there is no right to read /api/v1/pods, so who gets in whose way there is"
+        " not seen. Grant the right; docs/rbac.yaml holds all that this collection needs.",
+    ),
     "NAMESPACE_IN_USE": (
         lambda: refused({"state": "absent", "object": ROLE}, others_inside),
         "Namespace apps: the namespace was made by this collection, but others use it by now: Pod intruder."
@@ -153,6 +169,14 @@ TEXTS = {
         "cluster https://cluster.test:6443: there is no Istio on this cluster: its API server does not know"
         " networking.istio.io/v1beta1."
         " Install a mesh first; the collection needs networking.istio.io/v1beta1 and a running istiod.",
+    ),
+    "PORT_KILLS": (
+        lambda: mapped(
+            record("b", 7001), cluster=state(gateways=[YOUNG, istio_gateway(("a", 8081), created=DATES[1])])
+        ),
+        "record 'b': port 7001 on gateway edge is served by Gateway gateways/young (created 2026-03-01T00:00:00Z);"
+        " set 'default' (Gateway gateways/edge-default-a57d233a, created 2026-02-01T00:00:00Z) is older, so Istio would"
+        " drop theirs without a word. Choose another port, or let its owner give it up first.",
     ),
     "PORT_OUT_OF_RANGE": (
         lambda: mapped(record(port=70000)),
@@ -210,7 +234,8 @@ def test_every_code_is_provoked():
 
 
 def test_a_code_keeps_its_severity():
-    assert {code for code, rule in CATALOGUE.items() if rule.severity != "error"} == {"WITHDRAW_UNKNOWN"}
+    others = {code: rule.severity for code, rule in CATALOGUE.items() if rule.severity != "error"}
+    assert others == {"CLASH_ELSEWHERE": "warning", "MESH_UNSEEN": "note", "WITHDRAW_UNKNOWN": "warning"}
     warning = finding("WITHDRAW_UNKNOWN", "set 'a'", name="b")
     error = finding("NAME_TAKEN", "record 'a'", name="a", times=2, scope="x")
     assert errors([warning, error]) == [error]
