@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ sys.path.insert(0, str(ROOT / "tests"))
 init_plugin_loader([str(ROOT / "playbooks" / "collections")])
 
 from istio import model, mutations  # noqa: E402 (the collection must be found first)
+from istio.record import Recorder  # noqa: E402
 from istio.rig import Lab  # noqa: E402
 from istio.worlds import World  # noqa: E402
 
@@ -43,17 +44,16 @@ def differences(world: World, predicted: Any, seen: Any) -> Iterator[str]:
                 )
 
 
-def decided(worlds: Sequence[World], state: Any, predicted: Any) -> dict[str, int]:
-    """Count, for each rule, the worlds whose prediction changes when it is broken."""
-    counts = {}
+def broken(state: Any) -> dict[str, Any]:
+    """Return what the model predicts with each of its rules broken in turn."""
+    predictions = {}
     for rule in mutations.MUTATIONS:
         with mutations.mutated(rule):
-            broken = model.predicted(state)
-        counts[rule] = sum(model.of_world(broken, world) != model.of_world(predicted, world) for world in worlds)
-    return counts
+            predictions[rule] = model.predicted(state)
+    return predictions
 
 
-def hold(lab: Lab, count: int) -> tuple[list[str], dict[str, int], int]:
+def hold(lab: Lab, count: int, recorder: Recorder) -> tuple[list[str], dict[str, int], int]:
     """Hold worlds against the lab; return the differences, what each rule decided, and how many worlds clashed."""
     found: list[str] = []
     counts = dict.fromkeys(mutations.MUTATIONS, 0)
@@ -68,8 +68,10 @@ def hold(lab: Lab, count: int) -> tuple[list[str], dict[str, int], int]:
             lab.clear(worlds)
         predicted = model.predicted(state)
         wrong = [line for world in worlds for line in differences(world, predicted, seen)]
-        for rule, number in decided(worlds, state, predicted).items():
-            counts[rule] += number
+        otherwise = broken(state)
+        for rule, changed in otherwise.items():
+            counts[rule] += sum(model.of_world(changed, world) != model.of_world(predicted, world) for world in worlds)
+        recorder.see(worlds, state, seen, otherwise)
         clashing += sum(model.clashes(state, world) for world in worlds)
         listeners = sum(len(table) for table in seen.values())
         print(f"worlds {first} to {worlds[-1].seed}: {listeners} listeners, {len(wrong)} differences", flush=True)
@@ -83,14 +85,18 @@ def main() -> int:
     parser.add_argument("worlds", type=int, nargs="?", default=ALL)
     parser.add_argument("--kubeconfig", type=Path, default=ROOT / ".lab" / "lab" / "kubeconfig")
     parser.add_argument("--keep", action="store_true", help="leave the pods and the second istiod for the next run")
+    parser.add_argument("--record", type=Path, help="a folder for cases that together need every rule of the model")
     options = parser.parse_args()
+    recorder = Recorder()
     lab = Lab(options.kubeconfig)
     lab.prepare()
     try:
-        wrong, counts, clashing = hold(lab, options.worlds)
+        wrong, counts, clashing = hold(lab, options.worlds, recorder)
     finally:
         if not options.keep:
             lab.remove()
+    if options.record:
+        recorder.write(options.record)
     for rule, number in counts.items():
         print(f"{number:5} worlds decided by: {rule}")
     print("\n".join(wrong[:SHOWN]))

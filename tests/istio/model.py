@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from ansible_collections.servicemesh.tcp.plugins.module_utils import _istio, _state
@@ -32,12 +32,14 @@ def make_world(seed: int) -> World:
 
 def imagined(worlds: Iterable[World]) -> dict[str, Any]:
     """Return the state that a cluster would have with these worlds: each wave is a second."""
+    return state_with(created(obj, wave + 1) for world in worlds for wave, obj in world.objects)
+
+
+def state_with(objects: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the state of a cluster with some objects beside what all worlds share."""
     state = shared_state()
-    for item in backend_services():
-        state["services"].append(_state.service(created(item, 0)))
-    for world in worlds:
-        for wave, obj in world.objects:
-            state[LISTS[obj["kind"]]].append(PROJECTIONS[obj["kind"]](created(obj, wave + 1)))
+    for obj in itertools.chain((created(obj, 0) for obj in backend_services()), objects):
+        state[LISTS[obj["kind"]]].append(PROJECTIONS[obj["kind"]](obj))
     return state
 
 
@@ -113,8 +115,13 @@ def chain_of(row: Mapping[str, Any], served: tuple[str, ...]) -> Chain:
 
 def of_world(listeners: Mapping[str, Listeners], world: World) -> dict[str, Listeners]:
     """Return the part of a prediction or an observation that is a world's own."""
+    return on_ports(listeners, world.ports)
+
+
+def on_ports(listeners: Mapping[str, Listeners], ports: Collection[int]) -> dict[str, Listeners]:
+    """Return the listeners on some ports."""
     return {
-        key: {address: chains for address, chains in table.items() if address[1] in world.ports}
+        key: {address: chains for address, chains in table.items() if address[1] in ports}
         for key, table in listeners.items()
     }
 

@@ -26,12 +26,17 @@ OPT_OUT = "experimental.istio.io/disable-gateway-port-translation"
 
 @dataclass
 class World:
-    """The objects of one world, each with its wave, and the ports that are its own."""
+    """The objects of one world, each with its wave, and the ports of each of its contests."""
 
     seed: int
     revision: str
     objects: list[tuple[int, dict[str, Any]]] = field(default_factory=list)
-    ports: set[int] = field(default_factory=set)
+    contests: dict[str, set[int]] = field(default_factory=dict)
+
+    @property
+    def ports(self) -> set[int]:
+        """The ports that are its own."""
+        return set().union(*self.contests.values())
 
     def add(self, wave: int, kind: str, namespace: str, name: str, spec: dict[str, Any], **labels: str) -> None:
         """Add an object; the scoped control plane's are marked, so that the other one leaves them alone."""
@@ -60,7 +65,7 @@ class Contest:
         if theme == "privileged":
             low = 1 + world.seed * LOW_STRIDE
             self.numbers = (low, low + 1, base + 2)
-        world.ports |= {*self.numbers, *self.targets}
+        world.contests[self.tag] = {*self.numbers, *self.targets}
 
     def likely(self, theme: str, otherwise: float = 0.06, themed: float = 0.7) -> bool:
         """Draw whether something happens: often where it is the theme."""
