@@ -117,10 +117,10 @@ def _may_have(
     name, number, namespace = entry["name"], entry["port"], entry["backend"]["namespace"]
     values: dict[str, Any] = {"key": "port", "gateway": gateway["name"]}
     if number in foreign:
-        conflicts.add("PORT_TAKEN", name, number, **values, holder=foreign[number])
+        conflicts.add_taken(name, number, **values, holder=foreign[number])
     elif number in placed:
         holder = f"record {placed[number]['name']!r} of the same set"
-        conflicts.add("PORT_TAKEN", name, number, **values, holder=holder)
+        conflicts.add_taken(name, number, **values, holder=holder)
     elif number in gateway["reserved"]:
         conflicts.add("PORT_RESERVED_BY_GATEWAY", name, number, **values, reserved=written(gateway["reserved"]))
     elif gateway["strict_pool"] and number not in gateway["pool"]:

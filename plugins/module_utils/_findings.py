@@ -42,6 +42,11 @@ CATALOGUE: Mapping[str, Rule] = {
         " claims open {given}.",
         "Choose ports that are open, or have a claim added where the gateway is defined.",
     ),
+    "CLASH_ELSEWHERE": Rule(
+        "warning",
+        "its server on {ports} gets no listener on the pods of {pods}, because {winner} {reason}.",
+        "Tell its owner, Istio does not; this run touches neither of the two.",
+    ),
     "CLUSTER_UNREACHABLE": Rule(
         "error",
         "the API server does not answer: {message}",
@@ -127,6 +132,11 @@ CATALOGUE: Mapping[str, Rule] = {
         "this run renewed the gateway's Lease {seconds} s ago and lost it since; another one may be writing by now.",
         "Nothing more was written. Run it again: it goes on from what is there.",
     ),
+    "MESH_UNSEEN": Rule(
+        "note",
+        "there is no right to read {paths}, so who gets in whose way there is not seen.",
+        "Grant the right; docs/rbac.yaml holds all that this collection needs.",
+    ),
     "NAMESPACE_IN_USE": Rule(
         "error",
         "the namespace was made by this collection, but others use it by now: {holders}.",
@@ -195,6 +205,12 @@ CATALOGUE: Mapping[str, Rule] = {
         "{key} {port} lies outside the pool {pool} of gateway {gateway}, which has strict_pool.",
         "Choose ports of the pool, or have the gateway's definition changed. A port that is published already moves"
         " only where its record is withdrawn first.",
+    ),
+    "PORT_KILLS": Rule(
+        "error",
+        "{key} {port} on gateway {gateway} is served by {holder}; {owner} is older, so Istio would drop theirs without"
+        " a word.",
+        "Choose another port, or let its owner give it up first.",
     ),
     "PORT_OUT_OF_RANGE": Rule(
         "error",

@@ -21,6 +21,7 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._checks import (
 from ansible_collections.servicemesh.tcp.plugins.module_utils._findings import finding
 from ansible_collections.servicemesh.tcp.plugins.module_utils._fronts import place_ports
 from ansible_collections.servicemesh.tcp.plugins.module_utils._gateways import as_stored, read_gateways
+from ansible_collections.servicemesh.tcp.plugins.module_utils._istio_holders import clashes_elsewhere, unseen
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import (
     host_of,
     outbound_cluster,
@@ -80,6 +81,7 @@ def port_map(
     ports = place_ports(ports, gateways, view, set_name)
     if view is not None:
         findings += check_mesh(view)
+        findings += clashes_elsewhere(view.world, set_name) + unseen(view.state)
         findings += check_gateways(gateways, view, set_name, namespace_state)
         findings += check_backends(ports, view)
         findings += check_node_ports(ports, view)
