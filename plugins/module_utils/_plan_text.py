@@ -104,7 +104,7 @@ def _sessions_text(group: Sequence[Impact]) -> str:
 
 def _ending_text(impact: Impact) -> str:
     """Say when the sessions of a port end."""
-    moment = "their pod is told to stop" if impact["impact"] == "restarts" else "the change"
+    moment = "the pod is told to stop" if impact["impact"] == "restarts" else "the change"
     if impact["ends"] is None:
         return f"some time after {moment} (the gateway's drain time could not be read)"
     return f"{impact['ends']:g} s after {moment}"

@@ -141,7 +141,7 @@ def test_a_rollout_ends_sessions_by_the_pods_own_time():
     changes = [change(front(8081), front(8081)), change(pods("a"), pods("b"))]
     told = announce(changes, Gateways(OPEN))
     assert [(item["impact"], item["sessions"], item["ends"]) for item in told.impacts] == [("restarts", 2, 5.0)]
-    assert told.lines[-1].endswith("2 open sessions, they end 5 s after their pod is told to stop")
+    assert told.lines[-1].endswith("2 open sessions, they end 5 s after the pod is told to stop")
 
 
 def test_gateways_have_findings_of_their_own():

@@ -51,7 +51,7 @@ def test_ports_are_written_as_ranges(ports, text):
             [impact(port, "restarts", why="x", ends=5.0, sessions=port % 8080) for port in range(8081, 8088)],
             [
                 "ports 8081-8087 restart (x); 28 open sessions (8087: 7, 8086: 6, 8085: 5, 8084: 4, 8083: 3, ...), they"
-                " end 5 s after their pod is told to stop"
+                " end 5 s after the pod is told to stop"
             ],
         ),
         (
