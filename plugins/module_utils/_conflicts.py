@@ -27,7 +27,12 @@ class Conflicts:
     def add_taken(self, record: str, number: int, key: str, gateway: str, holder: str) -> None:
         """Note a port that somebody else holds, and that he would keep or, if ours is older, lose."""
         values = {"key": key, "gateway": gateway, "holder": holder}
-        if isinstance(holder, Holder) and holder.loses_to:
+        adoption = holder.adoption if isinstance(holder, Holder) else None
+        if adoption == "":
+            self.add("PORT_ADOPTABLE", record, number, name=record, **values)
+        elif adoption:
+            self.add("ADOPTION_DIFFERS", record, number, difference=adoption, **values)
+        elif isinstance(holder, Holder) and holder.loses_to:
             self.add("PORT_KILLS", record, number, owner=holder.loses_to, **values)
         else:
             self.add("PORT_TAKEN", record, number, **values)

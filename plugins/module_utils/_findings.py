@@ -21,6 +21,11 @@ class Rule(NamedTuple):
 
 # docs/findings.md is made from this table; a code keeps its meaning for ever.
 CATALOGUE: Mapping[str, Rule] = {
+    "ADOPTION_DIFFERS": Rule(
+        "error",
+        "{key} {port} on gateway {gateway} is held by {holder}, and cannot be adopted: {difference}.",
+        "Make the two equal first, or choose another port.",
+    ),
     "BACKEND_MISSING": Rule(
         "error",
         "there is no Service {service!r} in namespace {namespace!r}.",
@@ -205,6 +210,12 @@ CATALOGUE: Mapping[str, Rule] = {
         "{key} {port} lies outside the pool {pool} of gateway {gateway}, which has strict_pool.",
         "Choose ports of the pool, or have the gateway's definition changed. A port that is published already moves"
         " only where its record is withdrawn first.",
+    ),
+    "PORT_ADOPTABLE": Rule(
+        "error",
+        "{key} {port} on gateway {gateway} is published already, by {holder}, to the same backend.",
+        "To take it over without cutting a session, give the record adopt: true, or run this again with -e"
+        " tcp_adopt={name}.",
     ),
     "PORT_KILLS": Rule(
         "error",

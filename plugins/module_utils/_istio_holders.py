@@ -38,14 +38,19 @@ REASONS = {
 
 
 class Holder(str):
-    """Who has a port, as text; C(loses_to) is a Gateway of ours that is older and would take it from him, or ''."""
+    """Who has a port, as text.
 
-    __slots__ = ("loses_to",)
+    C(loses_to) is a Gateway of ours that is older and would take it from him, or ''. C(adoption) says what keeps the
+    port from being adopted, '' where nothing does, and V(None) where that was not asked.
+    """
 
-    def __new__(cls, text: str, loses_to: str = "") -> Holder:
+    __slots__ = ("adoption", "loses_to")
+
+    def __new__(cls, text: str, loses_to: str = "", adoption: str | None = None) -> Holder:
         """Make the text of a holder."""
         made = super().__new__(cls, text)
         made.loses_to = loses_to
+        made.adoption = adoption
         return made
 
 

@@ -61,6 +61,13 @@ options:
     type: list
     elements: str
     default: []
+  adopt:
+    description:
+      - Names of records that take over what somebody published by hand on their ports, or V(all). It counts beside the
+        records' own C(adopt).
+    type: list
+    elements: str
+    default: []
   source:
     description: What O(ports) comes from. It is noted on the cluster and compared by the next run.
     type: str
@@ -283,6 +290,7 @@ ARGUMENTS: dict[str, Any] = {
     "withdraw": {"type": "list", "elements": "str", "default": []},
     "prune": {"type": "bool", "default": True},
     "allow_withdraw": {"type": "list", "elements": "str", "default": []},
+    "adopt": {"type": "list", "elements": "str", "default": []},
     "source": {"type": "str", "default": ""},
     "namespace_state": {"type": "str", "choices": ["required", "present"], "default": "required"},
     "cluster_domain": {"type": "str", "default": "cluster.local"},

@@ -232,7 +232,9 @@ def test_a_rollout_of_the_gateway_is_announced_and_may_be_refused(edge: Edge) ->
     changed = {**edge.exposure.gateway, "resources": {"requests": {"cpu": "50m"}}}
     run = edge.run(tcp_gateways=[changed], tcp_session_policy="refuse")
     assert run.code != 0
-    assert "port 8000 restarts (the gateway's pods are replaced); 1 open session, it ends 5 s after the pod" in run.said, run.output
+    assert (
+        "port 8000 restarts (the gateway's pods are replaced); 1 open session, it ends 5 s after the pod" in run.said
+    ), run.output
     assert edge.snapshot() == before
     assert not session.cut.is_set()
 

@@ -140,7 +140,9 @@ class FakeApi(Api):
                 raise Killed
             if self.writes_left is not None:
                 self.writes_left -= 1
-        if method == "PATCH":
+        if method == "PATCH" and content_type == "application/json-patch+json":
+            answer = self._json_patch(path, body or [], dry)
+        elif method == "PATCH":
             assert content_type == "application/apply-patch+yaml"
             assert query["fieldValidation"] == "Strict"
             answer = self._apply(path, body or {}, query["fieldManager"], query["force"] == "true", dry)
@@ -201,6 +203,23 @@ class FakeApi(Api):
         if not dry:
             self.objects[path] = after
         return after.full()
+
+    def _json_patch(self, path: str, operations: Any, dry: bool) -> dict[str, Any]:
+        """Take items out of the lists of an object that was made by hand."""
+        stored = copy.deepcopy(self.objects[path])
+        for operation in operations:
+            *way, last = operation["path"].strip("/").split("/")
+            target: Any = stored.shares[BY_HAND]
+            for key in way:
+                target = target[int(key)] if isinstance(target, list) else target[key]
+            if operation["op"] == "remove":
+                del target[int(last)]
+            elif target[last] != operation["value"]:
+                raise _error(422, "Invalid", "PATCH", path, "the test of a JSON patch failed")
+        if not dry:
+            stored.version += 1
+            self.objects[path] = stored
+        return stored.full()
 
     def _put(self, method: str, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """Create an object, or replace it as a whole if it is still the one that was read.

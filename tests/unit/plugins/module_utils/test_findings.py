@@ -123,7 +123,14 @@ def told(seen):
     return announce([change], lambda _namespace, _gateway: seen).findings
 
 
+HAND_MADE = istio_gateway(("x", 7001), name="hand", labels={}, created="2026-01-01T00:00:00Z")
+
 TEXTS = {
+    "ADOPTION_DIFFERS": (
+        lambda: mapped(record("b", 7001, adopt=True), cluster=state(gateways=[HAND_MADE], workloads=[workload()])),
+        "record 'b': port 7001 on gateway edge is held by Gateway gateways/hand (created 2026-01-01T00:00:00Z), and"
+        " cannot be adopted: 0 rules of VirtualServices are for port 7001. Make the two equal first, or choose another port.",
+    ),
     "BACKEND_MISSING": (
         lambda: mapped(record(backend={"namespace": "apps", "service": "ecko", "port": 9000})),
         "record 'a': there is no Service 'ecko' in namespace 'apps'."
@@ -315,6 +322,19 @@ TEXTS = {
         "record 'a': port 7-9 lies outside the pool 8081 of gateway edge, which has strict_pool."
         " Choose ports of the pool, or have the gateway's definition changed. A port that is published already moves"
         " only where its record is withdrawn first.",
+    ),
+    "PORT_ADOPTABLE": (
+        lambda: mapped(
+            record("b", 7001),
+            cluster=state(
+                gateways=[HAND_MADE],
+                workloads=[workload()],
+                virtual_services=[{**virtual_service(7001), "name": "hand", "labels": {}, "gateways": ["hand"]}],
+            ),
+        ),
+        "record 'b': port 7001 on gateway edge is published already, by Gateway gateways/hand (created"
+        " 2026-01-01T00:00:00Z), to the same backend. To take it over without cutting a session, give the record adopt:"
+        " true, or run this again with -e tcp_adopt=b.",
     ),
     "PORT_KILLS": (
         lambda: mapped(
