@@ -8,6 +8,7 @@ This module_util is **PRIVATE** and should only be used by this collection. Brea
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -26,6 +27,10 @@ STATS_SUFFIX = "downstream_cx_active"
 
 DURATION = re.compile(r"(\d+(?:\.\d+)?)(h|ms|m|s)")
 SECONDS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
+# The annotation of a pod with settings of its own for Istio's ProxyConfig.
+CONFIG_ANNOTATION = "proxy.istio.io/config"
+# Kubernetes' own default of terminationGracePeriodSeconds, and what pilot-agent needs after the drain.
+LEAST_GRACE, SPARE_GRACE = 30, 10
 
 
 @dataclass(frozen=True)
@@ -83,6 +88,22 @@ def parse_drains(text: str, pod: Mapping[str, Any]) -> tuple[float | None, float
         return listener, grace
     known = [float(value) for value in (ending, grace) if value is not None]
     return listener, min(known) if ending is not None else None
+
+
+def drain_config(drain: Mapping[str, float]) -> dict[str, str]:
+    """Return a pod's annotations for the drain times of a gateway's definition, C(listener) and C(pod) in seconds.
+
+    Envoy takes whole seconds (istio pkg/envoy/proxy.go, --drain-time-s).
+    """
+    names = {"listener": "drainDuration", "pod": "terminationDrainDuration"}
+    config = {name: f"{math.ceil(drain[key])}s" for key, name in names.items() if key in drain}
+    return {CONFIG_ANNOTATION: json.dumps(config, sort_keys=True)} if config else {}
+
+
+def grace_for(drain: Mapping[str, float]) -> int | None:
+    """Return the terminationGracePeriodSeconds within which a pod can drain; V(None) where the default will do."""
+    needed = math.ceil(drain.get("pod", 0)) + SPARE_GRACE
+    return needed if needed > LEAST_GRACE else None
 
 
 def gather(pods: Iterable[tuple[Mapping[int, int], float | None, float | None]], problems: Iterable[str]) -> Sessions:

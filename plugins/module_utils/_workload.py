@@ -22,7 +22,12 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._names import (
     gateway_selector,
     is_ours,
 )
-from ansible_collections.servicemesh.tcp.plugins.module_utils._sessions import STATS_ANNOTATION, STATS_SUFFIX
+from ansible_collections.servicemesh.tcp.plugins.module_utils._sessions import (
+    STATS_ANNOTATION,
+    STATS_SUFFIX,
+    drain_config,
+    grace_for,
+)
 
 HEALTH_PORT = 15021
 METRICS_PORTS = (15020, 15090)
@@ -97,7 +102,11 @@ def _deployment(gateway: Mapping[str, Any], labels: Mapping[str, str], revision:
             "metadata": {
                 "labels": pod_labels,
                 # Without the second one Envoy does not count the sessions of its listeners.
-                "annotations": {"inject.istio.io/templates": "gateway", STATS_ANNOTATION: STATS_SUFFIX},
+                "annotations": {
+                    "inject.istio.io/templates": "gateway",
+                    STATS_ANNOTATION: STATS_SUFFIX,
+                    **drain_config(gateway["drain"]),
+                },
             },
             "spec": {
                 "serviceAccountName": gateway["name"],
@@ -114,6 +123,9 @@ def _deployment(gateway: Mapping[str, Any], labels: Mapping[str, str], revision:
             },
         },
     }
+    grace = grace_for(gateway["drain"])
+    if grace:
+        spec["template"]["spec"]["terminationGracePeriodSeconds"] = grace
     if not gateway["autoscale"]:
         spec["replicas"] = gateway["replicas"]
     return new_object("Deployment", gateway["name"], gateway["namespace"], labels, spec=spec)

@@ -66,6 +66,22 @@ def test_envoy_counts_the_sessions_of_its_listeners():
     assert annotations["sidecar.istio.io/statsInclusionSuffixes"] == "downstream_cx_active"
 
 
+@pytest.mark.parametrize(
+    ("drain", "config", "grace"),
+    [
+        ({}, None, None),
+        ({"listener": 90}, '{"drainDuration": "90s"}', None),
+        ({"pod": 20}, '{"terminationDrainDuration": "20s"}', None),
+        ({"pod": 20.5}, '{"terminationDrainDuration": "21s"}', 31),
+        ({"listener": 0.5, "pod": "60s"}, '{"drainDuration": "1s", "terminationDrainDuration": "60s"}', 70),
+    ],
+)
+def test_drain_times_are_the_pods_own(drain, config, grace):
+    template = made(drain=drain)["Deployment"]["spec"]["template"]
+    assert template["metadata"]["annotations"].get("proxy.istio.io/config") == config
+    assert template["spec"].get("terminationGracePeriodSeconds") == grace
+
+
 def test_a_revision_is_on_the_pods_but_not_in_the_selector():
     spec = made(revision="v1")["Deployment"]["spec"]
     assert spec["template"]["metadata"]["labels"]["istio.io/rev"] == "v1"
