@@ -136,22 +136,36 @@ seealso:
 """
 
 EXAMPLES = r"""
+# The gateway 'edge' is there already, and the set 'reports' is this play's own.
 - name: Show what publishing a port would change
-  servicemesh.tcp.tcp_publish:
+  servicemesh.tcp.tcp_publish: &reports
+    set: reports
     gateways:
       - name: edge
         namespace: gateways
     ports:
-      - name: orders-db
+      - name: reports-db
         gateway: edge
-        port: 5432
+        port: 5433
         backend: {namespace: orders, service: postgres, port: 5432}
   check_mode: true
+  register: shown
 
-- name: Withdraw one record of the default set
+- name: Publish it, waiting at most two minutes for another run on that gateway
   servicemesh.tcp.tcp_publish:
+    <<: *reports
+    lease_timeout: 120
+  register: published
+
+- name: It was done as shown
+  ansible.builtin.assert:
+    that: published.changes == shown.changes
+
+- name: Withdraw one record of the set
+  servicemesh.tcp.tcp_publish:
+    set: reports
     state: absent
-    withdraw: [no-such-record]
+    withdraw: [reports-db]
 """
 
 RETURN = r"""
