@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ansible.module_utils.parsing.convert_bool import boolean
 from ansible_collections.servicemesh.tcp.plugins.module_utils._portmap import port_map
 from ansible_collections.servicemesh.tcp.plugins.plugin_utils._plain import plain_list, plain_state
 
@@ -19,6 +20,7 @@ def gateway_port_map(
     cluster_domain: str = "cluster.local",
     namespace_state: str = "required",
     planned_services: Any = (),
+    prune: Any = True,
 ) -> dict[str, Any]:
     """Compute the port map of a set; see gateway_port_map.yml."""
     return port_map(
@@ -29,6 +31,7 @@ def gateway_port_map(
         cluster_domain=str(cluster_domain),
         namespace_state=str(namespace_state),
         planned_services=plain_list(NAME, "planned_services", planned_services),
+        prune=boolean(prune),
     )
 
 

@@ -7,6 +7,7 @@ This module_util is **PRIVATE** and should only be used by this collection. Brea
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -50,9 +51,8 @@ class Targets:
         # Ports that the gateway may publish next are left to those: a straight target is easier to read.
         self._avoided = gateway["pool"] | gateway["reserved"]
         numbers = range(PRIVILEGED_END, 65536)
-        self._anywhere = iter(
-            [port for port in numbers if port not in self._avoided]
-            + [port for port in numbers if port in self._avoided]
+        self._anywhere = itertools.chain(
+            (port for port in numbers if port not in self._avoided), (port for port in numbers if port in self._avoided)
         )
 
     def choose(self, entries: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

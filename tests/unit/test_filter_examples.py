@@ -31,6 +31,7 @@ def service(name: str, namespace: str, port: dict[str, Any], **rest: Any) -> dic
     """Return a Service with one TCP port as mesh_state projects it."""
     ports = [{"node_port": None, "protocol": "TCP", **port}]
     empty = {"uid": "", "labels": {}, "created": "", "type": "ClusterIP", "selector": {}, "cluster_ip": ""}
+    empty |= {"class": "", "annotations": {}, "definition": None, "health_check_node_port": None}
     return {**empty, "external_ips": [], "addresses": [], "managers": {}, "name": name, "namespace": namespace} | {
         "ports": ports,
         **rest,

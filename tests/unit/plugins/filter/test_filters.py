@@ -83,7 +83,7 @@ CALLS = {
     ),
     "gateway_port_map": (
         "port_map",
-        ([record()], [EDGE], SEEN, "team", "corp", "present", [{"service": "s"}]),
+        ([record()], [EDGE], SEEN, "team", "corp", "present", [{"service": "s"}], "no"),
         (
             ([record()], [EDGE], SEEN),
             {
@@ -91,6 +91,7 @@ CALLS = {
                 "cluster_domain": "corp",
                 "namespace_state": "present",
                 "planned_services": [{"service": "s"}],
+                "prune": False,
             },
         ),
     ),
