@@ -13,7 +13,7 @@ import itertools
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from ansible_collections.servicemesh.tcp.plugins.module_utils._client import Api, ApiError
@@ -196,6 +196,7 @@ class FakeApi(Api):
             raise _error(409, "Conflict", "PATCH", path, message)
         if conflicts:
             after.shares.pop(manager, None)
+            _give_up_ports(after.shares.values(), body)
         share = copy.deepcopy(dict(body))
         share["metadata"].pop("uid", None)
         after.shares[manager] = share
@@ -294,6 +295,16 @@ def _ports_by_key(share: Mapping[str, Any]) -> Iterator[tuple[tuple[int, str], M
 def _ports_owned(share: Mapping[str, Any]) -> dict[str, Any]:
     keys = [json.dumps({"port": port, "protocol": protocol}) for (port, protocol), _port in _ports_by_key(share)]
     return {"f:spec": {"f:ports": {f"k:{key}": {} for key in keys}}} if keys else {}
+
+
+def _give_up_ports(shares: Iterable[dict[str, Any]], body: Mapping[str, Any]) -> None:
+    """Take the fields of ports that a forced apply takes over out of the other managers' shares."""
+    wanted = dict(_ports_by_key(body))
+    for share in shares:
+        for key, port in _ports_by_key(share):
+            for field, value in wanted.get(key, {}).items():
+                if field in port and port[field] != value:
+                    del port[field]
 
 
 def _leaves(share: Mapping[str, Any]) -> Iterator[tuple[tuple[Any, ...], Any]]:
