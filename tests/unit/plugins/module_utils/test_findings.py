@@ -129,7 +129,8 @@ TEXTS = {
     "ADOPTION_DIFFERS": (
         lambda: mapped(record("b", 7001, adopt=True), cluster=state(gateways=[HAND_MADE], workloads=[workload()])),
         "record 'b': port 7001 on gateway edge is held by Gateway gateways/hand (created 2026-01-01T00:00:00Z), and"
-        " cannot be adopted: 0 rules of VirtualServices are for port 7001. Make the two equal first, or choose another port.",
+        " cannot be adopted: 0 rules of VirtualServices are for port 7001. Make the two equal first, or choose"
+        " another port.",
     ),
     "BACKEND_MISSING": (
         lambda: mapped(record(backend={"namespace": "apps", "service": "ecko", "port": 9000})),
