@@ -13,17 +13,21 @@ This module_util is **PRIVATE** and should only be used by this collection. Brea
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from ansible_collections.servicemesh.tcp.plugins.module_utils._kinds import describe
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import COLLECTION, GATEWAY_LABEL, manager_set
+from ansible_collections.servicemesh.tcp.plugins.module_utils._plan_text import ports_text
 
 # A step of a path: the name of a field, or the keys of one item of a list.
 Path = tuple["str | tuple[tuple[str, Any], ...]", ...]
 MISSING = object()
-# A value that takes more room than this is not shown.
+# A value that takes more room than this is not shown, and of each object no more fields than this.
 SHOWN = 60
+MOST_FIELDS = 5
+# Keys of list items that people leave to their default.
+DEFAULTED = ("protocol",)
 
 
 class Held(NamedTuple):
@@ -62,18 +66,38 @@ def _leaves(fields: Mapping[str, Any], path: Path) -> Iterator[Path]:
             yield (*path, step)
 
 
-def value_at(obj: Any, path: Path) -> Any:
-    """Return what is at a path of an object, MISSING where nothing is."""
-    for step in path:
-        if isinstance(step, str):
-            obj = obj.get(step, MISSING) if isinstance(obj, Mapping) else MISSING
-        else:
-            items = obj if isinstance(obj, Sequence) and not isinstance(obj, str) else []
-            # A key that an applied item leaves out is at its default (protocol: TCP).
-            obj = next((item for item in items if all(item.get(key, value) == value for key, value in step)), MISSING)
-        if obj is MISSING:
+class Values:
+    """Look-ups by path in one object; a list is indexed once, however many of its items are asked for."""
+
+    def __init__(self, obj: Any) -> None:
+        self._obj = obj
+        self._indexes: dict[tuple[int, tuple[str, ...]], dict[tuple[Any, ...], Any]] = {}
+
+    def at(self, path: Path) -> Any:
+        """Return what is at a path, MISSING where nothing is."""
+        found = self._obj
+        for step in path:
+            if isinstance(step, str):
+                found = found.get(step, MISSING) if isinstance(found, Mapping) else MISSING
+            else:
+                found = self._item(found, step)
+            if found is MISSING:
+                return MISSING
+        return found
+
+    def _item(self, items: Any, step: tuple[tuple[str, Any], ...]) -> Any:
+        """Return the item of a list with these keys; one that leaves a key out is at its default (protocol: TCP)."""
+        if not isinstance(items, list):
             return MISSING
-    return obj
+        names = tuple(name for name, _value in step)
+        index = self._indexes.get((id(items), names))
+        if index is None:
+            index = {tuple(item.get(name) for name in names): item for item in items}
+            self._indexes[(id(items), names)] = index
+        wanted = tuple(value for _name, value in step)
+        # All keys, then with the defaults left out; of a Service's port that is the protocol.
+        bare = tuple(None if name in DEFAULTED else value for name, value in step)
+        return index.get(wanted, index.get(bare, MISSING))
 
 
 def held_by_others(before: Mapping[str, Any], applied: Mapping[str, Any], manager: str) -> list[Held]:
@@ -86,12 +110,13 @@ def held_by_others(before: Mapping[str, Any], applied: Mapping[str, Any], manage
         for path in owned(entry)
     }
     found = []
+    there, asked = Values(before), Values(applied)
     for entry in entries:
         if is_collection_s(entry.get("manager", "")):
             continue
         for path in owned(entry):
-            wanted = value_at(applied, path)
-            if path not in mine and wanted is not MISSING and wanted != value_at(before, path):
+            wanted = asked.at(path)
+            if path not in mine and wanted is not MISSING and wanted != there.at(path):
                 found.append(Held(path, entry["manager"], entry.get("operation") == "Update"))
     return found
 
@@ -104,53 +129,73 @@ def may_set_back(before: Mapping[str, Any], applied: Mapping[str, Any], manager:
     held = held_by_others(before, applied, manager)
     entries = before["metadata"].get("managedFields") or []
     mine = [path for entry in entries if entry.get("manager") == manager for path in owned(entry)]
-    return bool(held) and all(
-        item.written and any(path[: len(item.path) - 1] == item.path[:-1] for path in mine) for item in held
-    )
+    parts = {path[:length] for path in mine for length in range(len(path))}
+    return bool(held) and all(item.written and item.path[:-1] in parts for item in held)
 
 
 def drift(changes: Iterable[Any]) -> list[str]:
-    """Return one line per field that somebody changed by hand and that these changes set back.
+    """Return one line per field that somebody changed by hand and that these changes set back, few for each object.
 
     Changes are those of C(_apply.plan): C(step), C(before) and C(after), the object as the API server would store it.
     """
-    changes = list(changes)
-    lines = []
+    changes = [change for change in changes if change.before]
+    lines: list[str] = []
     for change in changes:
-        if change.action != "change":
-            continue
-        name, applied = describe(change.step["object"]), change.step["object"]
-        for held in held_by_others(change.before, applied, change.step["manager"]):
-            was, now = value_at(change.before, held.path), value_at(change.after, held.path)
-            if was != now:
-                lines.append(f"drift: {name} {_path_text(held.path)} {_what_happened(was, now, held.manager)}")
-        lines += [
-            f"drift: {name} port {port} was removed by hand; added again" for port in _removed_ports(change, changes)
-        ]
+        if change.action == "change":
+            lines += _fields_set_back(change) + _ports_put_back(change, changes)
     # A Service may be written twice in one run, first to open ports and later to close others.
     return list(dict.fromkeys(lines))
 
 
-def _removed_ports(change: Any, changes: Iterable[Any]) -> list[int]:
-    """Return the ports that a front Service lacks although the same set's Gateway has had a server for them.
+def _fields_set_back(change: Any) -> list[str]:
+    """Return the lines of one object's fields."""
+    name, before, after = describe(change.step["object"]), Values(change.before), Values(change.after)
+    held = held_by_others(change.before, change.step["object"], change.step["manager"])
+    changed = [item for item in held if before.at(item.path) != after.at(item.path)]
+    lines = [
+        f"drift: {name} {_path_text(item.path)}"
+        f" {_what_happened(before.at(item.path), after.at(item.path), item.manager)}"
+        for item in changed[:MOST_FIELDS]
+    ]
+    if len(changed) > MOST_FIELDS:
+        managers = ", ".join(sorted({item.manager for item in changed[MOST_FIELDS:]}))
+        more = len(changed) - MOST_FIELDS
+        lines.append(f"drift: {name} {more} more field{'s' * (more > 1)} changed by {managers}; set back")
+    return lines
+
+
+def _ports_put_back(change: Any, changes: Iterable[Any]) -> list[str]:
+    """Return the line of the ports that a gateway's Services lack although the set's Gateway has had servers for them.
 
     No run leaves that behind: a port opens on the Service before its server comes, and closes after the server went.
     """
     if change.step["object"]["kind"] != "Service":
         return []
-    there = {port["port"] for port in change.before["spec"].get("ports") or []}
+    beside = [other for other in changes if _gateway_of(other.before) == _gateway_of(change.before)]
+    there = {
+        port["port"]
+        for other in beside
+        if other.before["kind"] == "Service"
+        for port in other.before["spec"].get("ports") or []
+    }
     served = {
         server["port"]["number"]
-        for other in changes
-        if other.before
-        and other.before["kind"] == "Gateway"
-        and other.step["manager"] == change.step["manager"]
-        and (other.before["metadata"].get("labels") or {}).get(GATEWAY_LABEL) == change.before["metadata"]["name"]
-        and other.before["metadata"]["namespace"] == change.before["metadata"]["namespace"]
+        for other in beside
+        if other.before["kind"] == "Gateway" and other.step["manager"] == change.step["manager"]
         for server in other.before["spec"].get("servers") or []
     }
-    wanted = [port["port"] for port in (change.step["object"].get("spec") or {}).get("ports") or []]
-    return [port for port in wanted if port in served - there]
+    wanted = {port["port"] for port in (change.step["object"].get("spec") or {}).get("ports") or []}
+    gone = wanted & served - there
+    if not gone:
+        return []
+    was = "was" if len(gone) == 1 else "were"
+    return [f"drift: {describe(change.step['object'])} {ports_text(gone)} {was} removed by hand; added again"]
+
+
+def _gateway_of(obj: Mapping[str, Any]) -> tuple[str | None, str | None]:
+    """Return namespace and name of the gateway that an object belongs to."""
+    metadata = obj["metadata"]
+    return metadata.get("namespace"), (metadata.get("labels") or {}).get(GATEWAY_LABEL)
 
 
 def _what_happened(was: Any, now: Any, manager: str) -> str:

@@ -232,7 +232,34 @@ def test_only_a_hand_s_change_of_our_own_port_is_taken_back(entries, may):
     ],
 )
 def test_values_are_found_by_path(path, value):
-    assert _drift.value_at(service({8081: 18081}), path) == value
+    assert _drift.Values(service({8081: 18081})).at(path) == value
+
+
+def test_a_thousand_drifted_ports_take_a_few_lines():
+    """Linear, too: each list is walked once."""
+    ports = range(10000, 11000)
+    fields = {key: value for port in ports for key, value in port_fields(port, "targetPort").items()}
+    hand = spec_entry("kubectl-replace", {"f:ports": fields}, "Update")
+    before = service({port: port + 1 for port in ports}, hand)
+    wanted = {port: port for port in ports}
+    lines = _drift.drift([change(before, share(wanted), SET, service(wanted))])
+    assert len(lines) == 6
+    assert lines[-1] == "drift: Service gateways/edge 995 more fields changed by kubectl-replace; set back"
+
+
+def test_many_ports_that_were_taken_off_take_one_line():
+    changed = change(service({8081: 8081}), share({port: port for port in range(8081, 8091)}), SET)
+    assert _drift.drift([changed, gateway(*range(8081, 8091))]) == [
+        "drift: Service gateways/edge ports 8082-8090 were removed by hand; added again"
+    ]
+
+
+def test_a_port_on_another_front_service_of_the_gateway_was_not_taken_off():
+    second = service({8082: 8082})
+    second["metadata"]["name"] = "edge-2"
+    changed = change(service({8081: 8081}), share({8081: 8081, 8082: 8082}), SET)
+    other = _apply.Change({"object": second, "manager": SET}, "nothing", second, second)
+    assert _drift.drift([changed, other, gateway(8081, 8082)]) == []
 
 
 def test_fields_by_value_and_unknown_ones_are_left_out():
