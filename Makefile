@@ -53,6 +53,10 @@ test-fast: venv  ## what needs no cluster: linters, documentation, unit tests (u
 test-all: venv  ## every scenario and every long test
 	@$(STAGES) all $(if $(ONLY),$(addprefix --only=,$(ONLY)))
 
+.PHONY: test-istio
+test-istio: lab  ## hold the model of Istio's listeners against the real istiod: 300 random worlds
+	@$(BIN)/python tests/istio/hold.py 300
+
 .PHONY: test-core-2.16
 test-core-2.16: venv  ## unit tests and one scenario on the oldest ansible-core and kubernetes.core served
 	@$(STAGES) core-2.16

@@ -15,10 +15,73 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from ansible_collections.servicemesh.tcp.plugins.module_utils._istio_holders import pods_of
+from ansible_collections.servicemesh.tcp.plugins.module_utils._istio_names import age_key
 from ansible_collections.servicemesh.tcp.plugins.module_utils._kinds import KINDS
-from ansible_collections.servicemesh.tcp.plugins.module_utils._names import is_ours
+from ansible_collections.servicemesh.tcp.plugins.module_utils._names import host_of, is_ours, manager_set
+from ansible_collections.servicemesh.tcp.plugins.module_utils._view import View
 
 Place = tuple[str, str]
+
+
+class Adoption:
+    """What of a gateway's ports was made by hand, and may be taken over."""
+
+    def __init__(self, view: View, gateway: Mapping[str, Any], set_name: str, cluster_domain: str) -> None:
+        self._view, self._gateway, self._domain = view, gateway, cluster_domain
+        self._world = view.world
+        self._pods = pods_of(view.world, gateway)
+        selecting = sorted(
+            {id(item): item for pods in self._pods for item in view.world.gateways_of(pods)}.values(), key=age_key
+        )
+        self._made = hand_made(selecting, view.virtual_services.values())
+        self._targets = {
+            port["port"]: port["target_port"]
+            for service in view.front_services(gateway)
+            for port in service["ports"]
+            if isinstance(port["target_port"], int)
+        }
+        self._of_sets = {
+            port
+            for service in view.front_services(gateway)
+            for manager, ports in service["managers"].items()
+            if manager_set(manager) not in (None, set_name)
+            for port in ports
+        }
+
+    def judge(self, entry: Mapping[str, Any]) -> str | None:
+        """Say what keeps a port from being adopted, '' where nothing does, V(None) where nobody made it by hand."""
+        port, backend = entry["port"], entry["backend"]
+        made = self._made.get(port)
+        if port in self._of_sets or (made is None and port not in self._targets):
+            return None
+        target = self._targets.get(port, port)
+        if entry["target_port"] not in (None, target):
+            return f"it listens on {target}, and the record asks for {entry['target_port']}"
+        if made is None:
+            # A bare port of the Service leads nowhere, so that nobody is told of it unasked.
+            return "" if entry["adopt"] else None
+        others = [
+            f"{pods['namespace']}/{pods['name']}"
+            for pods in self._world.workloads().values()
+            if pods not in self._pods and any(item is made["gateway"] for item in self._world.gateways_of(pods))
+        ]
+        if others:
+            return f"its selector also takes the pods of {', '.join(others)}"
+        host = host_of(backend["service"], backend["namespace"], self._domain)
+        return difference(port, host, backend["port"], made, self._domain)
+
+    def taken(self, port: int) -> dict[str, Any]:
+        """Return what is taken over with a port: its target port, and where its server and its rule stand."""
+        made = self._made.get(port)
+        place = {"gateway": None, "virtual_service": None}
+        if made:
+            virtual = made["rules"][0][0]
+            place = {
+                "gateway": (made["gateway"]["namespace"], made["gateway"]["name"]),
+                "virtual_service": (virtual["namespace"], virtual["name"]),
+            }
+        return {"target_port": self._targets.get(port, port), **place}
 
 
 def hand_made(
@@ -89,6 +152,19 @@ def _text(item: Mapping[str, Any]) -> str:
     return f"{item['namespace']}/{item['name']}"
 
 
+def adoption_steps(
+    ports: Iterable[Mapping[str, Any]], gateways: Iterable[Mapping[str, Any]], rules: Iterable[Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    """Return the steps that take away what is adopted, for the entries of a port map; our own stands by then."""
+    servers: dict[Place, list[int]] = defaultdict(list)
+    routes: dict[Place, list[int]] = defaultdict(list)
+    for port in ports:
+        if port["adopts"] and port["adopts"]["gateway"]:
+            servers[tuple(port["adopts"]["gateway"])].append(port["port"])
+            routes[tuple(port["adopts"]["virtual_service"])].append(port["port"])
+    return removals(servers, gateways) + rule_removals(routes, rules)
+
+
 def removals(adopted: Mapping[Place, Iterable[int]], gateways: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Return the steps that take adopted servers out of hand-made Gateways; C(adopted) are ports by Gateway.
 
@@ -124,7 +200,7 @@ def rule_removals(
             continue
         obj = _bare("VirtualService", item)
         mine = [rule for rule in item["tcp"] if len(rule["ports"]) == 1 and rule["ports"][0] in ports]
-        if len(mine) == len(item["tcp"]) and not item.get("other_rules"):
+        if len(mine) == len(item["tcp"]) and not item.get("tls") and not item.get("http"):
             steps.append({"state": "absent", "object": obj, "adopt": True})
             continue
         operations = []

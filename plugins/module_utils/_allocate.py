@@ -8,7 +8,7 @@ This module_util is **PRIVATE** and should only be used by this collection. Brea
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.servicemesh.tcp.plugins.module_utils._claims import Claims
@@ -47,7 +47,7 @@ def allocate(
     placed: dict[int, Entry] = {}
     asking = [{**entry, "auto": entry["port"] is None} for entry in entries]
     explicit = {entry["port"] for entry in asking}
-    _keep(asking, listeners, set_name)
+    _keep(asking, listeners, gateway["pool"], set_name)
     # Kept ones first, then by number: of two that ask for one port the first name gets it.
     for entry in sorted(asking, key=lambda item: (not item["auto"], item["port"] or 0, item["name"])):
         if entry["port"] is not None and _may_have(gateway, entry, foreign, placed, claims, conflicts):
@@ -76,10 +76,15 @@ def allocate(
     return [placed[number] for number in sorted(placed)], findings
 
 
-def _keep(entries: Iterable[Entry], listeners: Iterable[Mapping[str, Any]], set_name: str) -> None:
-    """Give the entries that ask for C(auto) the ports that their records have on the cluster."""
+def _keep(
+    entries: Iterable[Entry], listeners: Iterable[Mapping[str, Any]], pool: Collection[int], set_name: str
+) -> None:
+    """Give the entries that ask for C(auto) the ports that their records have on the cluster, those of the pool first.
+
+    A record with both numbers and C(auto) that loses a number keeps what C(auto) had found, as far as the pool tells.
+    """
     shown: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
-    for item in sorted(listeners, key=lambda found: found["port"]):
+    for item in sorted(listeners, key=lambda found: (found["port"] not in pool, found["port"])):
         shown[item["hash"]].append(item)
     records: dict[str, list[Entry]] = defaultdict(list)
     for entry in entries:
@@ -90,7 +95,7 @@ def _keep(entries: Iterable[Entry], listeners: Iterable[Mapping[str, Any]], set_
         _keep_record([entry for entry in group if entry["port"] is None], had)
 
 
-def _keep_record(entries: Sequence[Entry], had: Iterable[Mapping[str, Any]]) -> None:
+def _keep_record(entries: Sequence[Entry], had: Sequence[Mapping[str, Any]]) -> None:
     """Give one record's C(auto) ports back: each to the backend that it leads to, what is left in their order."""
     by_backend: dict[Any, list[int]] = defaultdict(list)
     for item in had:
@@ -99,7 +104,8 @@ def _keep_record(entries: Sequence[Entry], had: Iterable[Mapping[str, Any]]) -> 
         numbers = by_backend[entry["backend"]["port"]]
         if numbers:
             entry["port"] = numbers.pop(0)
-    left = iter(sorted(number for numbers in by_backend.values() for number in numbers))
+    unused = {number for numbers in by_backend.values() for number in numbers}
+    left = (item["port"] for item in had if item["port"] in unused)
     for entry in entries:
         if entry["port"] is None:
             entry["port"] = next(left, None)
@@ -117,10 +123,10 @@ def _may_have(
     name, number, namespace = entry["name"], entry["port"], entry["backend"]["namespace"]
     values: dict[str, Any] = {"key": "port", "gateway": gateway["name"]}
     if number in foreign:
-        conflicts.add("PORT_TAKEN", name, number, **values, holder=foreign[number])
+        conflicts.add_taken(name, number, **values, holder=foreign[number])
     elif number in placed:
         holder = f"record {placed[number]['name']!r} of the same set"
-        conflicts.add("PORT_TAKEN", name, number, **values, holder=holder)
+        conflicts.add_taken(name, number, **values, holder=holder)
     elif number in gateway["reserved"]:
         conflicts.add("PORT_RESERVED_BY_GATEWAY", name, number, **values, reserved=written(gateway["reserved"]))
     elif gateway["strict_pool"] and number not in gateway["pool"]:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ansible_collections.servicemesh.tcp.plugins.module_utils._client import Api
 
 APPLY = "application/apply-patch+yaml"
+JSON_PATCH = "application/json-patch+json"
 # What the API server changes by itself, and what therefore is no difference.
 BOOKKEEPING = ("managedFields", "resourceVersion", "generation", "creationTimestamp", "uid", "selfLink")
 
@@ -97,7 +98,8 @@ def plan(api: Api, steps: Iterable[Mapping[str, Any]], lenient: bool) -> list[Ch
         except Stopped as stop:
             findings.append(stop.finding)
             continue
-        if change.before is not None and change.action != "nothing" and not is_ours(_labels(change.before)):
+        ours = change.before is None or step["adopt"] or is_ours(_labels(change.before))
+        if change.action != "nothing" and not ours:
             findings.append(finding("NOT_OURS", change.name, object=change.name))
             continue
         changes.append(change)
@@ -127,11 +129,15 @@ def _try(
     if step["state"] == "absent":
         if before is None or "deletionTimestamp" in before["metadata"]:
             return Change(step, "nothing", before, None)
-        if is_ours(_labels(before)):
+        if step["adopt"] or is_ours(_labels(before)):
             api.request("DELETE", path, body=_delete_options(before, dry_run=True))
             if obj["kind"] == "Namespace":
                 _check_empty(api, obj["metadata"]["name"])
         return Change(step, "remove", before, None)
+    if step["state"] == "patched":
+        if before is None:
+            return Change(step, "nothing", None, None)
+        return Change(step, "change", before, _patch(api, step, dry_run=True))
     if before is None and step["existing"] and path in seen:
         # A set's share of a front Service that an earlier step of the same plan makes: there is nothing to try it on.
         made, seen[path] = seen[path], _with_ports(seen[path], obj)
@@ -204,6 +210,12 @@ def _apply(api: Api, step: Mapping[str, Any], dry_run: bool) -> dict[str, Any]:
     return api.request("PATCH", object_path(step["object"]), body=step["object"], query=query, content_type=APPLY)
 
 
+def _patch(api: Api, step: Mapping[str, Any], dry_run: bool) -> dict[str, Any]:
+    """Send one JSON patch; its own tests stop it where the object is no longer the one that was read."""
+    query = {"fieldManager": step["manager"], "dryRun": "All" if dry_run else None}
+    return api.request("PATCH", object_path(step["object"]), body=step["patch"], query=query, content_type=JSON_PATCH)
+
+
 def _delete_options(obj: Mapping[str, Any], dry_run: bool) -> dict[str, Any]:
     """Remove just the object that was read, and what it owns after it.
 
@@ -253,6 +265,8 @@ def write(
                 if error.status != 404:
                     raise
             written.append(change)
+        elif change.step["state"] == "patched":
+            written.append(Change(change.step, change.action, change.before, _patch(api, change.step, dry_run=False)))
         else:
             written.append(Change(change.step, change.action, change.before, _apply(api, change.step, dry_run=False)))
     return written

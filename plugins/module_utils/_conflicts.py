@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from ansible_collections.servicemesh.tcp.plugins.module_utils._findings import finding
+from ansible_collections.servicemesh.tcp.plugins.module_utils._istio_holders import Holder
 from ansible_collections.servicemesh.tcp.plugins.module_utils._ranges import written
 
 
@@ -22,6 +23,19 @@ class Conflicts:
     def add(self, code: str, record: str, number: int, **values: Any) -> None:
         """Note one port; C(values) are those of the finding, but for C(port)."""
         self._numbers.setdefault((code, record, *values.items()), []).append(number)
+
+    def add_taken(self, record: str, number: int, key: str, gateway: str, holder: str) -> None:
+        """Note a port that somebody else holds, and that he would keep or, if ours is older, lose."""
+        values = {"key": key, "gateway": gateway, "holder": holder}
+        adoption = holder.adoption if isinstance(holder, Holder) else None
+        if adoption == "":
+            self.add("PORT_ADOPTABLE", record, number, name=record, **values)
+        elif adoption:
+            self.add("ADOPTION_DIFFERS", record, number, difference=adoption, **values)
+        elif isinstance(holder, Holder) and holder.loses_to:
+            self.add("PORT_KILLS", record, number, owner=holder.loses_to, **values)
+        else:
+            self.add("PORT_TAKEN", record, number, **values)
 
     def findings(self) -> list[dict[str, str]]:
         """Return the findings, sorted."""

@@ -31,6 +31,7 @@ def listener_of(port: Mapping[str, Any]) -> dict[str, Any]:
         **{key: port[key] for key in ("target_port", "node_port")},
         "host": port["backend"]["host"],
         "backend_port": port["backend"]["port"],
+        "adopts": port["adopts"],
     }
 
 

@@ -21,6 +21,11 @@ class Rule(NamedTuple):
 
 # docs/findings.md is made from this table; a code keeps its meaning for ever.
 CATALOGUE: Mapping[str, Rule] = {
+    "ADOPTION_DIFFERS": Rule(
+        "error",
+        "{key} {port} on gateway {gateway} is held by {holder}, and cannot be adopted: {difference}.",
+        "Make the two equal first, or choose another port.",
+    ),
     "BACKEND_MISSING": Rule(
         "error",
         "there is no Service {service!r} in namespace {namespace!r}.",
@@ -41,6 +46,11 @@ CATALOGUE: Mapping[str, Rule] = {
         "{key} {port} of gateway {gateway} is not open to set {set!r} for backends in namespace {namespace!r}; its"
         " claims open {given}.",
         "Choose ports that are open, or have a claim added where the gateway is defined.",
+    ),
+    "CLASH_ELSEWHERE": Rule(
+        "warning",
+        "its server on {ports} gets no listener on the pods of {pods}, because {winner} {reason}.",
+        "Tell its owner, Istio does not; this run touches neither of the two.",
     ),
     "CLUSTER_UNREACHABLE": Rule(
         "error",
@@ -127,6 +137,11 @@ CATALOGUE: Mapping[str, Rule] = {
         "this run renewed the gateway's Lease {seconds} s ago and lost it since; another one may be writing by now.",
         "Nothing more was written. Run it again: it goes on from what is there.",
     ),
+    "MESH_UNSEEN": Rule(
+        "note",
+        "there is no right to read {paths}, so who gets in whose way there is not seen.",
+        "Grant the right; docs/rbac.yaml holds all that this collection needs.",
+    ),
     "NAMESPACE_IN_USE": Rule(
         "error",
         "the namespace was made by this collection, but others use it by now: {holders}.",
@@ -195,6 +210,18 @@ CATALOGUE: Mapping[str, Rule] = {
         "{key} {port} lies outside the pool {pool} of gateway {gateway}, which has strict_pool.",
         "Choose ports of the pool, or have the gateway's definition changed. A port that is published already moves"
         " only where its record is withdrawn first.",
+    ),
+    "PORT_ADOPTABLE": Rule(
+        "error",
+        "{key} {port} on gateway {gateway} is published already, by {holder}, to the same backend.",
+        "To take it over without cutting a session, give the record adopt: true, or run this again with -e"
+        " tcp_adopt={name}.",
+    ),
+    "PORT_KILLS": Rule(
+        "error",
+        "{key} {port} on gateway {gateway} is served by {holder}; {owner} is older, so Istio would drop theirs without"
+        " a word.",
+        "Choose another port, or let its owner give it up first.",
     ),
     "PORT_OUT_OF_RANGE": Rule(
         "error",

@@ -30,8 +30,9 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._istio_routes impo
 
 WILDCARD = "0.0.0.0"
 PRIVILEGED_END = 1024
-# Envoy's own, from its bootstrap; nothing else is bound there (istio tools/packaging/common/envoy_bootstrap.json).
-BOOTSTRAP_PORTS = (15021, 15090)
+# Envoy's admin interface and metrics, the agent's status and health ports: a listener on one of them never comes to be
+# (seen on the lab; istio.io "Application requirements"). Others of the range 15000 to 15099 are free on a gateway.
+OWN_PORTS = frozenset((15000, 15020, 15021, 15090))
 
 Row = dict[str, Any]
 
@@ -78,7 +79,7 @@ class World:
             release(plane),
         )
         lost = list(merged.lost)
-        builder = _Builder(self._virtual_services(plane), workload["namespace"])
+        builder = _Builder(self.virtual_services(plane), workload["namespace"])
         for slot, servers in merged.slots.items():
             if slot.port < PRIVILEGED_END and is_unprivileged(workload, plane):
                 lost += [Lost(server, slot.port, "privileged") for server in servers]
@@ -87,7 +88,7 @@ class World:
         rows, refused = builder.rows()
         return rows, [_lost_row(item) for item in lost + refused]
 
-    def _virtual_services(self, plane: Mapping[str, Any]) -> VirtualServices:
+    def virtual_services(self, plane: Mapping[str, Any]) -> VirtualServices:
         """Return what a control plane takes of the VirtualServices, indexed once for each of them."""
         key = (plane["namespace"], plane["name"])
         if key not in self._virtual:
@@ -179,7 +180,7 @@ class _Builder:
         rows, lost = [], []
         for (address, port), chains in sorted(self._chains.items()):
             clash = overlapping(chains)
-            if port in BOOTSTRAP_PORTS:
+            if port in OWN_PORTS and address == WILDCARD:
                 lost += [Lost(server, port, "reserved") for server, _row in chains]
             elif clash:
                 lost += [
@@ -239,6 +240,7 @@ def _chain(
 def _lost_row(item: Lost) -> Row:
     """Return a lost server as plain data."""
     return {
+        "address": item.server.bind or WILDCARD,
         "port": item.port,
         "number": item.server.number,
         "server": item.server.name,
@@ -263,8 +265,8 @@ def listener_tables(state: Mapping[str, Any]) -> dict[str, Any]:
 
     A row of C(lost) has the C(reason): C(port) (an older plain server has it), C(host) or C(sni) (an older TLS server
     or rule has the name), C(name) (an HTTPS server of the Gateway has the port's name), C(route) (no rule),
-    C(privileged), C(reserved), C(refused) (Envoy takes no listener whose chains overlap); the C(rule) of a
-    VirtualService where only that is dropped; and the C(winner)'s Gateway.
+    C(privileged), C(reserved) (the proxy's own port), C(refused) (Envoy takes no listener whose chains overlap); the
+    C(rule) of a VirtualService where only that is dropped; and the C(winner)'s Gateway.
     """
     world = World(state)
     tables: dict[str, list[Row]] = {}

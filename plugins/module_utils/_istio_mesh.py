@@ -98,10 +98,7 @@ def _holds(labels: Mapping[str, str], term: Mapping[str, Any]) -> bool:
 
 
 def selects(item: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
-    """Tell whether a Gateway's selector is part of a pod's labels; without one it is every gateway's (istio#19970).
-
-    pilot/pkg/model/push_context.go, mergeGateways; pkg/config/labels/instance.go, SubsetOf.
-    """
+    """Tell whether a Gateway's selector is part of a pod's labels (pkg/config/labels/instance.go, SubsetOf)."""
     return all(labels.get(key) == value for key, value in item["selector"].items())
 
 
@@ -114,6 +111,14 @@ def reaches(item: Mapping[str, Any], workload: Mapping[str, Any], plane: Mapping
     return not plane["scoped"] or item["namespace"] == workload["namespace"]
 
 
+def selects_all(item: Mapping[str, Any]) -> bool:
+    """Tell whether a Gateway has no selector at all; it is then every gateway's (istio#19970).
+
+    pilot/pkg/model/push_context.go, mergeGateways.
+    """
+    return not item["selector"]
+
+
 class GatewayIndex:
     """Finds the Gateways of a workload without asking each of them."""
 
@@ -124,7 +129,10 @@ class GatewayIndex:
         for place, item in enumerate(sorted(gateways, key=age_key)):
             # Any label does; the greatest key is rarely one that every gateway has ('app', 'istio').
             label = max(item["selector"].items(), default=None)
-            (self._by_label[label] if label else self._for_all).append((place, item))
+            if label:
+                self._by_label[label].append((place, item))
+            elif selects_all(item):
+                self._for_all.append((place, item))
 
     def of(
         self, workload: Mapping[str, Any], plane: Mapping[str, Any], namespaces: Mapping[str, Any]

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.servicemesh.tcp.plugins.module_utils import _exposure
+from ansible_collections.servicemesh.tcp.plugins.module_utils._adopt import adoption_steps
 from ansible_collections.servicemesh.tcp.plugins.module_utils._capacity import check_capacity
 from ansible_collections.servicemesh.tcp.plugins.module_utils._checks import (
     check_gateways,
@@ -149,7 +150,8 @@ def exposure_plan(
         wanted += kept
         findings += _say_kept(kept, set_name)
     gateways = port_map.get("gateways", [])
-    steps = _set_steps(wanted, observed, view, set_name, source, gateways)
+    adoption = adoption_steps(ports, view.gateways, view.virtual_services.values())
+    steps = _set_steps(wanted, observed, view, set_name, source, gateways, adoption)
     findings += check_capacity(gateways, wanted, steps, view, set_name)
     return {"ports": ports, **_result(steps, [*mapped, *findings], withdrawn if prune else [])}
 
@@ -246,6 +248,7 @@ def _set_steps(
     set_name: str,
     source: str,
     gateways: Iterable[Mapping[str, Any]] = (),
+    adoption: Sequence[Step] = (),
 ) -> list[Step]:
     """Order the writes of a set: ports open on the front Services first, and close on them last.
 
@@ -282,7 +285,7 @@ def _set_steps(
             closing += [remove_step(bare_object(kind, name, namespace)) for kind in ("NetworkPolicy", "VirtualService")]
         elif closed:
             closing.append(apply_step(_exposure.network_policy(gateway, namespace, set_name, listeners), manager))
-    return opening + routing + closing
+    return [*opening, *routing, *adoption, *closing]
 
 
 def _leftover_places(view: View, set_name: str) -> set[Place]:

@@ -8,9 +8,10 @@ This module_util is **PRIVATE** and should only be used by this collection. Brea
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from ansible_collections.servicemesh.tcp.plugins.module_utils._adopt import Adoption
 from ansible_collections.servicemesh.tcp.plugins.module_utils._allocate import allocate
 from ansible_collections.servicemesh.tcp.plugins.module_utils._checks import (
     check_backends,
@@ -21,6 +22,11 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._checks import (
 from ansible_collections.servicemesh.tcp.plugins.module_utils._findings import finding
 from ansible_collections.servicemesh.tcp.plugins.module_utils._fronts import place_ports
 from ansible_collections.servicemesh.tcp.plugins.module_utils._gateways import as_stored, read_gateways
+from ansible_collections.servicemesh.tcp.plugins.module_utils._istio_holders import (
+    Holder,
+    clashes_elsewhere,
+    unseen,
+)
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import (
     host_of,
     outbound_cluster,
@@ -46,12 +52,13 @@ def port_map(
     namespace_state: str = "required",
     planned_services: Iterable[Mapping[str, Any]] = (),
     prune: bool = True,
+    adopt: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Compute the port map of a set.
 
     Pure: the same input gives the same bytes; the order of the records does not change the ports.
     Without a state only what the records say is checked; with one, also the cluster. Without pruning the ports of
-    records that are not named stay theirs.
+    records that are not named stay theirs. C(adopt) names records that may take over what was published by hand.
     """
     gateways, findings = read_gateways(raw_gateways)
     records, record_findings = read_records(raw_ports)
@@ -70,7 +77,11 @@ def port_map(
     for record in records:
         if record["gateway"] not in named:
             findings.append(_unknown_gateway(record, sorted(by_name)))
-    records = [record for record in records if record["gateway"] in by_name]
+    records = [
+        {**record, "adopt": record["adopt"] or record["name"] in adopt or "all" in adopt}
+        for record in records
+        if record["gateway"] in by_name
+    ]
     ports: list[dict[str, Any]] = []
     listeners = view.listeners(set_name) if view is not None else []
     for name, group in _grouped(records).items():
@@ -80,6 +91,7 @@ def port_map(
     ports = place_ports(ports, gateways, view, set_name)
     if view is not None:
         findings += check_mesh(view)
+        findings += clashes_elsewhere(view.world, set_name) + unseen(view.state)
         findings += check_gateways(gateways, view, set_name, namespace_state)
         findings += check_backends(ports, view)
         findings += check_node_ports(ports, view)
@@ -136,16 +148,41 @@ def _map_gateway(
     place = (gateway["namespace"], gateway["name"])
     own = [item for item in listeners if (item["namespace"], item["gateway"]) == place]
     foreign = view.foreign_ports(gateway, set_name) if view else {}
+    taken = view.foreign_targets(gateway, set_name) if view else {}
+    observed = view.target_ports(gateway) if view else {}
     wanted = [entry for record in records for entry in entries(record)]
+    adopted = _adopt(Adoption(view, gateway, set_name, cluster_domain), wanted, foreign) if view else {}
+    for entry in wanted:
+        if entry["port"] in adopted:
+            target = adopted[entry["port"]]["target_port"]
+            taken.pop(target, None)
+            observed[port_name(entry["port"], set_name, entry["name"])] = target
     allocated, findings = allocate(gateway, wanted, foreign, own, set_name, prune)
     if gateway["refers"] and view is not None and view.front_service(gateway) is None:
         # GATEWAY_MISSING says it: what its pool would be nobody knows.
         findings = [item for item in findings if item["code"] != "POOL_MISSING"]
-    taken = view.foreign_targets(gateway, set_name) if view else {}
-    observed = view.target_ports(gateway) if view else {}
     targets = Targets(gateway, taken, observed, own, set_name)
-    ports = [_mapping(gateway, entry, set_name, cluster_domain) for entry in targets.choose(allocated)]
+    ports = [
+        {**_mapping(gateway, entry, set_name, cluster_domain), "adopts": adopted.get(entry["port"])}
+        for entry in targets.choose(allocated)
+    ]
     return ports, findings + targets.conflicts.findings()
+
+
+def _adopt(
+    adoption: Adoption, wanted: Iterable[Mapping[str, Any]], foreign: dict[int, str]
+) -> dict[int, dict[str, Any]]:
+    """Free the foreign ports that records adopt, and return what is taken over; note of others whether they could."""
+    adopted = {}
+    for entry in wanted:
+        port = entry["port"]
+        verdict = adoption.judge(entry) if port in foreign else None
+        if verdict == "" and entry["adopt"]:
+            del foreign[port]
+            adopted[port] = adoption.taken(port)
+        elif verdict == "" or (verdict and entry["adopt"]):
+            foreign[port] = Holder(foreign[port], adoption=verdict)
+    return adopted
 
 
 def _mapping(

@@ -36,6 +36,7 @@ def publication(wanted: Mapping[str, Any], state: Mapping[str, Any]) -> dict[str
         namespace_state=wanted["namespace_state"],
         planned_services=wanted["planned_services"],
         prune=wanted["prune"],
+        adopt=wanted["adopt"],
     )
     plan = exposure_plan(mapped, state, set_name, wanted["prune"], wanted["allow_withdraw"], wanted["source"])
     steps, findings = plan["steps"], plan["findings"]

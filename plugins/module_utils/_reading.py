@@ -115,6 +115,15 @@ def read_dict(problems: Problems, key: str, value: Any) -> dict[str, Any]:
     return {}
 
 
+def read_flag(problems: Problems, key: str, value: Any) -> bool:
+    """Read a yes or no, also as text, since variables on the command line are text."""
+    flags = {"true": True, "yes": True, "false": False, "no": False}
+    flag = flags.get(str(value).lower())
+    if flag is None:
+        problems.invalid(key, value, "it must be true or false")
+    return bool(flag)
+
+
 def read_choice(problems: Problems, key: str, value: Any, choices: Iterable[str]) -> str:
     """Read one of several words."""
     if value not in choices:

@@ -19,6 +19,7 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._reading import (
     read_all,
     read_choice,
     read_dict,
+    read_flag,
     read_label,
     to_number,
     to_port,
@@ -31,7 +32,7 @@ RECORD_KEYS = words(
     " allow_from deny_from timeouts limits keepalive outliers proxy_protocol fix_protocol probe was"
     " adopt scope"
 )
-RECORD_BUILT = words("name gateway port target_port node_port backend protocol probe was")
+RECORD_BUILT = words("name gateway port target_port node_port backend protocol probe was adopt")
 BACKEND_KEYS = words("namespace service port")
 PROBE_KEYS = words("mode from send expect timeout")
 PROBE_BUILT = words("mode send expect timeout")
@@ -85,6 +86,7 @@ def _read_record(raw: Mapping[str, Any], subject: str) -> tuple[dict[str, Any], 
         "protocol": _protocol(problems, raw.get("protocol", "tcp")),
         "probe": _probe(problems, raw.get("probe", {})),
         "was": _was(problems, raw.get("was"), name),
+        "adopt": read_flag(problems, "adopt", raw.get("adopt", False)),
     }
     count = len(record["ports"])
     record["target_ports"] = _beside(problems, "target_port", raw, count, low=1024, proxied=True)
@@ -174,7 +176,7 @@ def _check_renamed(records: Iterable[Mapping[str, Any]]) -> list[dict[str, str]]
 def entries(record: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return one entry for each port of a record, with C(port) as V(None) where it is to be found by C(auto)."""
     backend = record["backend"]
-    same = {key: record[key] for key in ("name", "gateway", "protocol", "probe", "was")}
+    same = {key: record[key] for key in ("name", "gateway", "protocol", "probe", "was", "adopt")}
     columns = zip(record["ports"], record["target_ports"], record["node_ports"], backend["ports"], strict=True)
     return [
         {

@@ -25,6 +25,8 @@ DEFAULTS: Mapping[str, Any] = {
     "existing": False,
     "wait": False,
     "drain": [],
+    "patch": [],
+    "adopt": False,
 }
 
 
@@ -38,12 +40,13 @@ def apply_step(obj: Mapping[str, Any], manager: str = COLLECTION, wait: bool = F
     return {"state": "present", "object": obj, "manager": manager, "force": True, "wait": wait}
 
 
-def share_step(obj: Mapping[str, Any], manager: str, drain: Iterable[int] = ()) -> Step:
+def share_step(obj: Mapping[str, Any], manager: str, drain: Iterable[int] = (), force: bool = False) -> Step:
     """Apply a share of an object that must be there already, without taking anything from its other owners.
 
-    C(drain) are the listeners (target ports) whose sessions are waited for before it is written.
+    C(drain) are the listeners (target ports) whose sessions are waited for before it is written. With C(force) fields
+    are taken over, as a port that is adopted needs it.
     """
-    step = {"state": "present", "object": obj, "manager": manager, "force": False, "existing": True}
+    step = {"state": "present", "object": obj, "manager": manager, "force": force, "existing": True}
     return {**step, "drain": sorted(drain)} if drain else step
 
 
@@ -73,7 +76,8 @@ def share_steps(
             if service is None and front != name:
                 opening.append(apply_step(front_service(gateway, front), wait=True))
             share = sorted([*wanted[front], *stays], key=lambda item: item["port"])
-            opening.append(share_step(service_share(front, namespace, share, uid), manager))
+            force = any(item.get("adopts") for item in share)
+            opening.append(share_step(service_share(front, namespace, share, uid), manager, force=force))
         if stays:
             drain = [item["target_port"] for item in stays]
             closing.append(share_step(service_share(front, namespace, wanted[front], uid), manager, drain))

@@ -94,8 +94,7 @@ class Targets:
         """Give a record the target that it asks for, or note what stands in its way."""
         target, gateway = entry["target_port"], self.gateway["name"]
         if target in self.held:
-            holder = self.held[target]
-            self.conflicts.add("PORT_TAKEN", entry["name"], target, key="target port", gateway=gateway, holder=holder)
+            self.conflicts.add_taken(entry["name"], target, "target port", gateway, self.held[target])
         elif not self._is_free(target, entry["port"]):
             self.conflicts.add(
                 "TARGET_PORT_LEAVING", entry["name"], self.present[target], target=target, gateway=gateway

@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ansible_collections.servicemesh.tcp.plugins.module_utils._istio import World
+from ansible_collections.servicemesh.tcp.plugins.module_utils._istio_holders import foreign_listeners
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import (
     COLLECTION,
     GATEWAY_LABEL,
     SET_LABEL,
     front_number,
-    gateway_pod_labels,
     is_of_set,
     is_ours,
     manager_set,
@@ -41,6 +42,7 @@ class View:
         self.virtual_services = {(item["namespace"], item["name"]): item for item in state["virtual_services"]}
         self.deployments = {(item["namespace"], item["name"]): item for item in state["deployments"]}
         self._fronts = _front_services(self.services.values())
+        self.world = World(state)
 
     def has_namespace(self, name: str) -> bool:
         """Tell whether a namespace is there to stay."""
@@ -79,9 +81,7 @@ class View:
         Those are ports of its front Services, and numbers of other people's servers on its pods: a server's number is
         translated by the Service, so a second server of that number lands on the same listener.
         """
-        found: dict[int, str] = {}
-        for port, holder in self._foreign_servers(gateway, set_name):
-            found.setdefault(port, holder)
+        found: dict[int, str] = dict(foreign_listeners(self.world, gateway, set_name)[0])
         for service in self.front_services(gateway):
             own = set(service["managers"].get(set_manager(set_name), []))
             found |= {
@@ -101,23 +101,6 @@ class View:
             found |= {port: _port_holder(service, port) for port in ports}
         return found
 
-    def _foreign_servers(self, gateway: Mapping[str, Any], set_name: str) -> list[tuple[int, str]]:
-        """Return port and holder of the servers that other Istio Gateways have on a gateway's pods, oldest first.
-
-        A younger server on a port that the set has already is left out: Istio keeps the set's.
-        """
-        labels = gateway_pod_labels(gateway["name"], gateway["namespace"])
-        place = (gateway["namespace"], set_object_name(gateway["name"], set_name))
-        servers: list[tuple[int, str]] = []
-        own: set[int] = set()
-        for item in self.gateways:
-            ports = [server["port"] for server in item["servers"]]
-            if (item["namespace"], item["name"]) == place:
-                own = set(ports)
-            elif _selects(item, labels):
-                servers += [(port, _gateway_holder(item)) for port in ports if port not in own]
-        return servers
-
     def foreign_targets(self, gateway: Mapping[str, Any], set_name: str) -> dict[int, str]:
         """Return the target ports that others hold on a gateway's pods, with who holds them.
 
@@ -127,9 +110,7 @@ class View:
         foreign = self.foreign_ports(gateway, set_name)
         by_port = _numeric_targets(self.front_services(gateway))
         held = {by_port[port]: holder for port, holder in foreign.items() if port in by_port}
-        for port, holder in self._foreign_servers(gateway, set_name):
-            held.setdefault(by_port.get(port, port), holder)
-        return held
+        return foreign_listeners(self.world, gateway, set_name)[1] | held
 
     def target_ports(self, gateway: Mapping[str, Any]) -> dict[str, int]:
         """Return the target port of each named port of a gateway's front Services."""
@@ -204,11 +185,6 @@ def _planned_service(planned: Mapping[str, Any]) -> dict[str, Any]:
     return {"namespace": planned["namespace"], "name": planned["service"], "labels": {}, "ports": ports}
 
 
-def _selects(item: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
-    """Tell whether an Istio Gateway selects labels; an empty selector matches every gateway (istio#19970)."""
-    return all(labels.get(key) == value for key, value in item["selector"].items())
-
-
 def _front_services(services: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], list[Mapping[str, Any]]]:
     """Return the front Services that this collection made by namespace and gateway, each gateway's in their order."""
     found: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
@@ -237,11 +213,3 @@ def _port_holder(service: Mapping[str, Any], port: int) -> str:
     if managers:
         return f"field manager {managers[0]!r} ({where})"
     return f"a port that was added by hand ({where})"
-
-
-def _gateway_holder(item: Mapping[str, Any]) -> str:
-    """Say whose Istio Gateway a server is in."""
-    where = f"Gateway {item['namespace']}/{item['name']}"
-    if is_ours(item["labels"]) and item["labels"].get(SET_LABEL):
-        return f"set {item['labels'][SET_LABEL]!r} ({where})"
-    return where

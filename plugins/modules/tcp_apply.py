@@ -29,9 +29,9 @@ options:
     required: true
     suboptions:
       state:
-        description: Whether the object is applied or removed.
+        description: Whether the object is applied, removed, or changed by O(steps[].patch).
         type: str
-        choices: [present, absent]
+        choices: [present, absent, patched]
         default: present
       object:
         description: The object, with the fields that the manager owns. A removal needs kind and metadata only.
@@ -65,6 +65,15 @@ options:
         type: list
         elements: int
         default: []
+      patch:
+        description: A JSON patch (RFC 6902), for O(steps[].state=patched). An object that is gone is left so.
+        type: list
+        elements: dict
+        default: []
+      adopt:
+        description: Change or remove the object although it was made by somebody else, because its port is adopted.
+        type: bool
+        default: false
   wait_timeout:
     description: >-
       Seconds to wait for all steps together, and as long again for sessions to end. With V(0) nothing is waited for.
@@ -234,13 +243,15 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._settle import ser
 from ansible_collections.servicemesh.tcp.plugins.module_utils._steps import DEFAULTS
 
 STEP_SPEC = {
-    "state": {"type": "str", "choices": ["present", "absent"], "default": DEFAULTS["state"]},
+    "state": {"type": "str", "choices": ["present", "absent", "patched"], "default": DEFAULTS["state"]},
     "object": {"type": "dict", "required": True},
     "manager": {"type": "str", "default": DEFAULTS["manager"]},
     "force": {"type": "bool", "default": DEFAULTS["force"]},
     "existing": {"type": "bool", "default": DEFAULTS["existing"]},
     "wait": {"type": "bool", "default": DEFAULTS["wait"]},
     "drain": {"type": "list", "elements": "int", "default": DEFAULTS["drain"]},
+    "patch": {"type": "list", "elements": "dict", "default": DEFAULTS["patch"]},
+    "adopt": {"type": "bool", "default": DEFAULTS["adopt"]},
 }
 
 

@@ -61,6 +61,13 @@ options:
     type: list
     elements: str
     default: []
+  adopt:
+    description:
+      - Names of records that take over what somebody published by hand on their ports, or V(all). It counts beside the
+        records' own C(adopt).
+    type: list
+    elements: str
+    default: []
   source:
     description: What O(ports) comes from. It is noted on the cluster and compared by the next run.
     type: str
@@ -129,22 +136,36 @@ seealso:
 """
 
 EXAMPLES = r"""
+# The gateway 'edge' is there already, and the set 'reports' is this play's own.
 - name: Show what publishing a port would change
-  servicemesh.tcp.tcp_publish:
+  servicemesh.tcp.tcp_publish: &reports
+    set: reports
     gateways:
       - name: edge
         namespace: gateways
     ports:
-      - name: orders-db
+      - name: reports-db
         gateway: edge
-        port: 5432
+        port: 5433
         backend: {namespace: orders, service: postgres, port: 5432}
   check_mode: true
+  register: shown
 
-- name: Withdraw one record of the default set
+- name: Publish it, waiting at most two minutes for another run on that gateway
   servicemesh.tcp.tcp_publish:
+    <<: *reports
+    lease_timeout: 120
+  register: published
+
+- name: It was done as shown
+  ansible.builtin.assert:
+    that: published.changes == shown.changes
+
+- name: Withdraw one record of the set
+  servicemesh.tcp.tcp_publish:
+    set: reports
     state: absent
-    withdraw: [no-such-record]
+    withdraw: [reports-db]
 """
 
 RETURN = r"""
@@ -283,6 +304,7 @@ ARGUMENTS: dict[str, Any] = {
     "withdraw": {"type": "list", "elements": "str", "default": []},
     "prune": {"type": "bool", "default": True},
     "allow_withdraw": {"type": "list", "elements": "str", "default": []},
+    "adopt": {"type": "list", "elements": "str", "default": []},
     "source": {"type": "str", "default": ""},
     "namespace_state": {"type": "str", "choices": ["required", "present"], "default": "required"},
     "cluster_domain": {"type": "str", "default": "cluster.local"},

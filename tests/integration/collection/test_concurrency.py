@@ -188,7 +188,9 @@ def test_the_lease_of_a_dead_run_is_waited_out_and_not_longer(door: Door, team: 
     assert 2 <= one.proxy.looks <= 4 * LOOKS_PER_SECOND + 2
 
 
-@pytest.mark.parametrize("writes", [2, 4])
+@pytest.mark.parametrize(
+    "writes", [3, pytest.param(1, marks=pytest.mark.slow), pytest.param(5, marks=pytest.mark.slow)]
+)
 def test_a_run_killed_between_two_writes(
     cluster: Cluster, door: Door, team: Callable[[str], Team], writes: int
 ) -> None:

@@ -11,7 +11,13 @@ from pathlib import Path
 
 import pytest
 import yaml
-from ansible_collections.servicemesh.tcp.plugins.modules import mesh_state, pod_log_find, tcp_apply, tcp_probe
+from ansible_collections.servicemesh.tcp.plugins.modules import (
+    mesh_state,
+    pod_log_find,
+    tcp_apply,
+    tcp_probe,
+    tcp_publish,
+)
 from collection_tree import build, clean_environment, install
 from harness import Cluster, talk
 
@@ -85,7 +91,10 @@ def test_readme_example_answers(address: str) -> None:
     assert talk(address, 5432, "hello") == "postgres hello"
 
 
-@pytest.mark.parametrize("module", [mesh_state, pod_log_find, tcp_apply, tcp_probe], ids=lambda item: item.__name__)
+MODULES = [mesh_state, pod_log_find, tcp_apply, tcp_probe, tcp_publish]
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda item: item.__name__)
 def test_examples_of_a_module(checkout: Checkout, address: str, module: object) -> None:
     talk(address, 22, "hello")
     play = {

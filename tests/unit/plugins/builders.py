@@ -89,7 +89,8 @@ def service(name: str, namespace: str, ports: Any = (), **more: Any) -> dict[str
 
 def front(ports: Any = (), managers: dict[str, list[int]] | None = None, **more: Any) -> dict[str, Any]:
     """Return the projected front Service of gateway edge; managers are field managers with their ports."""
-    return service("edge", "gateways", ports, **{"labels": gateway_labels("edge"), "managers": managers or {}, **more})
+    shared = {"labels": gateway_labels("edge"), "selector": gateway_selector("edge", "gateways")}
+    return service("edge", "gateways", ports, **{**shared, "managers": managers or {}, **more})
 
 
 def further_front(number: int, *records: tuple[str, int], set_name: str = "default", **more: Any) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import itertools
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from ansible_collections.servicemesh.tcp.plugins.module_utils._client import Api, ApiError
@@ -140,7 +140,9 @@ class FakeApi(Api):
                 raise Killed
             if self.writes_left is not None:
                 self.writes_left -= 1
-        if method == "PATCH":
+        if method == "PATCH" and content_type == "application/json-patch+json":
+            answer = self._json_patch(path, body or [], dry)
+        elif method == "PATCH":
             assert content_type == "application/apply-patch+yaml"
             assert query["fieldValidation"] == "Strict"
             answer = self._apply(path, body or {}, query["fieldManager"], query["force"] == "true", dry)
@@ -194,6 +196,7 @@ class FakeApi(Api):
             raise _error(409, "Conflict", "PATCH", path, message)
         if conflicts:
             after.shares.pop(manager, None)
+            _give_up_ports(after.shares.values(), body)
         share = copy.deepcopy(dict(body))
         share["metadata"].pop("uid", None)
         after.shares[manager] = share
@@ -201,6 +204,23 @@ class FakeApi(Api):
         if not dry:
             self.objects[path] = after
         return after.full()
+
+    def _json_patch(self, path: str, operations: Any, dry: bool) -> dict[str, Any]:
+        """Take items out of the lists of an object that was made by hand."""
+        stored = copy.deepcopy(self.objects[path])
+        for operation in operations:
+            *way, last = operation["path"].strip("/").split("/")
+            target: Any = stored.shares[BY_HAND]
+            for key in way:
+                target = target[int(key)] if isinstance(target, list) else target[key]
+            if operation["op"] == "remove":
+                del target[int(last)]
+            elif target[last] != operation["value"]:
+                raise _error(422, "Invalid", "PATCH", path, "the test of a JSON patch failed")
+        if not dry:
+            stored.version += 1
+            self.objects[path] = stored
+        return stored.full()
 
     def _put(self, method: str, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """Create an object, or replace it as a whole if it is still the one that was read.
@@ -275,6 +295,16 @@ def _ports_by_key(share: Mapping[str, Any]) -> Iterator[tuple[tuple[int, str], M
 def _ports_owned(share: Mapping[str, Any]) -> dict[str, Any]:
     keys = [json.dumps({"port": port, "protocol": protocol}) for (port, protocol), _port in _ports_by_key(share)]
     return {"f:spec": {"f:ports": {f"k:{key}": {} for key in keys}}} if keys else {}
+
+
+def _give_up_ports(shares: Iterable[dict[str, Any]], body: Mapping[str, Any]) -> None:
+    """Take the fields of ports that a forced apply takes over out of the other managers' shares."""
+    wanted = dict(_ports_by_key(body))
+    for share in shares:
+        for key, port in _ports_by_key(share):
+            for field, value in wanted.get(key, {}).items():
+                if field in port and port[field] != value:
+                    del port[field]
 
 
 def _leaves(share: Mapping[str, Any]) -> Iterator[tuple[tuple[Any, ...], Any]]:

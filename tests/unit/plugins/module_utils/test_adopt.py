@@ -132,7 +132,7 @@ def test_rules_go_with_their_servers():
     services = [
         seed_rules(8081, 8082),
         seed_rules(8083, name="whole"),
-        {**seed_rules(8084, name="http"), "other_rules": 1},
+        {**seed_rules(8084, name="http"), "http": True},
     ]
     adopted = {("gateways", "gateway-8000"): [8082], ("gateways", "whole"): [8083], ("gateways", "http"): [8084]}
     steps = rule_removals(adopted, services)

@@ -119,6 +119,21 @@ def test_a_port_is_read_back_from_service_or_gateway_and_kept_outside_the_pool(c
     assert ports(autos("a"), cluster=cluster) == [("a", 99)]
 
 
+@pytest.mark.parametrize(
+    ("wanted", "got"),
+    [
+        # Which of them auto had found is told by the pool.
+        (["auto"], [8083]),
+        (["auto", "auto"], [22, 8083]),
+        (["auto", 8083], [22, 8083]),
+        (["auto", 22], [22, 8083]),
+    ],
+)
+def test_a_record_that_loses_a_number_keeps_what_auto_had_found(wanted, got):
+    cluster = state(owned_front(("a", 22, 10022), ("a", 8083)))
+    assert [port for _name, port in ports([record("a", wanted)], cluster=cluster)] == got
+
+
 def test_without_pruning_what_the_run_does_not_name_stays_taken():
     assert ports(autos("c", "d"), cluster=SHOWN, prune=False) == [("c", 8081), ("d", 8084)]
     assert says(autos("c", "d", "e", "f"), cluster=SHOWN, prune=False) == [

@@ -35,12 +35,16 @@ from ansible_collections.servicemesh.tcp.tests.unit.plugins.builders import (
     service_port,
     state,
     virtual_service,
+    workload,
 )
 from ansible_collections.servicemesh.tcp.tests.unit.plugins.fake_api import FakeApi
 from ansible_collections.servicemesh.tcp.tests.unit.plugins.whole_runs import Clock, as_options, mesh_cluster
 
 MESH = state()["mesh"]
 OURS = {"app.kubernetes.io/managed-by": "servicemesh.tcp"}
+DATES = [f"2026-0{month}-01T00:00:00Z" for month in (1, 2, 3)]
+OLD = istio_gateway(("x", 7001), set_name="team-b", created=DATES[0])
+YOUNG = istio_gateway(("x", 7001), name="young", labels={}, created=DATES[2])
 ROLE = new_object("Namespace", "apps", None, OURS)
 
 
@@ -119,7 +123,15 @@ def told(seen):
     return announce([change], lambda _namespace, _gateway: seen).findings
 
 
+HAND_MADE = istio_gateway(("x", 7001), name="hand", labels={}, created="2026-01-01T00:00:00Z")
+
 TEXTS = {
+    "ADOPTION_DIFFERS": (
+        lambda: mapped(record("b", 7001, adopt=True), cluster=state(gateways=[HAND_MADE], workloads=[workload()])),
+        "record 'b': port 7001 on gateway edge is held by Gateway gateways/hand (created 2026-01-01T00:00:00Z), and"
+        " cannot be adopted: 0 rules of VirtualServices are for port 7001. Make the two equal first, or choose"
+        " another port.",
+    ),
     "BACKEND_MISSING": (
         lambda: mapped(record(backend={"namespace": "apps", "service": "ecko", "port": 9000})),
         "record 'a': there is no Service 'ecko' in namespace 'apps'."
@@ -139,6 +151,12 @@ TEXTS = {
         lambda: mapped(record(), gateways=[{**EDGE, "claims": [{"ports": 22}]}]),
         "record 'a': port 8081 of gateway edge is not open to set 'default' for backends in namespace 'apps'; its"
         " claims open 22. Choose ports that are open, or have a claim added where the gateway is defined.",
+    ),
+    "CLASH_ELSEWHERE": (
+        lambda: mapped(cluster=state(gateways=[OLD, YOUNG], workloads=[workload()])),
+        "Gateway gateways/young (created 2026-03-01T00:00:00Z): its server on 7001 gets no listener on the pods of"
+        " gateways/edge, because set 'team-b' (Gateway gateways/edge-team-b-7861013b, created 2026-01-01T00:00:00Z) is"
+        " older and has the port. Tell its owner, Istio does not; this run touches neither of the two.",
     ),
     "CLUSTER_UNREACHABLE": (
         lambda: explained(0, "connection refused"),
@@ -228,6 +246,11 @@ TEXTS = {
         " Nothing was moved, because a port that changes its Service changes its address. Where that is wanted,"
         " withdraw ports of it and publish them again.",
     ),
+    "MESH_UNSEEN": (
+        lambda: mapped(cluster=state(mesh={**MESH, "unread": ["/api/v1/pods"]})),
+        "cluster https://cluster.test:6443: there is no right to read /api/v1/pods, so who gets in whose way there is"
+        " not seen. Grant the right; docs/rbac.yaml holds all that this collection needs.",
+    ),
     "NAMESPACE_IN_USE": (
         lambda: refused({"state": "absent", "object": ROLE}, others_inside),
         "Namespace apps: the namespace was made by this collection, but others use it by now: Pod intruder."
@@ -300,6 +323,27 @@ TEXTS = {
         "record 'a': port 7-9 lies outside the pool 8081 of gateway edge, which has strict_pool."
         " Choose ports of the pool, or have the gateway's definition changed. A port that is published already moves"
         " only where its record is withdrawn first.",
+    ),
+    "PORT_ADOPTABLE": (
+        lambda: mapped(
+            record("b", 7001),
+            cluster=state(
+                gateways=[HAND_MADE],
+                workloads=[workload()],
+                virtual_services=[{**virtual_service(7001), "name": "hand", "labels": {}, "gateways": ["hand"]}],
+            ),
+        ),
+        "record 'b': port 7001 on gateway edge is published already, by Gateway gateways/hand (created"
+        " 2026-01-01T00:00:00Z), to the same backend. To take it over without cutting a session, give the record adopt:"
+        " true, or run this again with -e tcp_adopt=b.",
+    ),
+    "PORT_KILLS": (
+        lambda: mapped(
+            record("b", 7001), cluster=state(gateways=[YOUNG, istio_gateway(("a", 8081), created=DATES[1])])
+        ),
+        "record 'b': port 7001 on gateway edge is served by Gateway gateways/young (created 2026-03-01T00:00:00Z);"
+        " set 'default' (Gateway gateways/edge-default-a57d233a, created 2026-02-01T00:00:00Z) is older, so Istio would"
+        " drop theirs without a word. Choose another port, or let its owner give it up first.",
     ),
     "PORT_OUT_OF_RANGE": (
         lambda: mapped(record(port=70000)),
@@ -397,6 +441,8 @@ def test_every_code_is_provoked():
 def test_a_code_keeps_its_severity():
     milder = {code: rule.severity for code, rule in CATALOGUE.items() if rule.severity != "error"}
     assert milder == {
+        "CLASH_ELSEWHERE": "warning",
+        "MESH_UNSEEN": "note",
         "LB_LIMIT_NEAR": "warning",
         "LB_SPAN": "note",
         "MAX_PORTS_EXCEEDED": "warning",

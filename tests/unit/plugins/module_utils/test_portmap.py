@@ -62,6 +62,7 @@ def test_what_a_record_becomes():
                 },
                 "cluster": "outbound|9000||echo.apps.svc.corp.example",
                 "probe": {"mode": "connect", "timeout": 5},
+                "adopts": None,
                 "service": "edge",
             }
         ],

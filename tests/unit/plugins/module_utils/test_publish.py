@@ -134,7 +134,7 @@ def test_a_foreign_gateway_that_appears_while_a_run_waits_is_found_under_the_lea
     api.after_write = appear
     with pytest.raises(_apply.Refused) as refused:
         run(api, clock)
-    assert [item["code"] for item in refused.value.findings] == ["PORT_TAKEN"]
+    assert [item["code"] for item in refused.value.findings] == ["PORT_KILLS"]
     del api.objects["/apis/networking.istio.io/v1beta1/namespaces/elsewhere/gateways/first"]
     assert api.snapshot() == before
     assert api.object("Lease", "edge", "gateways")["spec"]["holderIdentity"] == ""

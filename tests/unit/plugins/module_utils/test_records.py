@@ -38,6 +38,7 @@ def test_a_record_s_defaults():
                 "protocol": "tcp",
                 "probe": {"mode": "connect", "timeout": 5},
                 "was": None,
+                "adopt": False,
                 "backend": {"namespace": "apps", "service": "echo", "ports": [9000]},
             }
         ],

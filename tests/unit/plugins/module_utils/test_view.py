@@ -127,13 +127,17 @@ def test_of_two_foreign_servers_on_a_port_the_older_one_is_named():
     young = istio_gateway(("x", 7001), name="a-young", labels={}, created="2026-02-01T00:00:00Z")
     old = istio_gateway(("x", 7001), name="z-old", labels={}, created="2026-01-01T00:00:00Z")
     view = View(state(gateways=[young, old]))
-    assert view.foreign_ports(EDGE, "default") == {7001: "Gateway gateways/z-old"}
-    assert view.foreign_targets(EDGE, "default") == {7001: "Gateway gateways/z-old"}
+    held = {7001: "Gateway gateways/z-old (created 2026-01-01T00:00:00Z)"}
+    assert view.foreign_ports(EDGE, "default") == held
+    assert view.foreign_targets(EDGE, "default") == held
 
 
 @pytest.mark.parametrize(
     ("created", "held"),
-    [("2026-01-01T00:00:00Z", {7001: "Gateway gateways/theirs"}), ("2026-03-01T00:00:00Z", {})],
+    [
+        ("2026-01-01T00:00:00Z", {7001: "Gateway gateways/theirs (created 2026-01-01T00:00:00Z)"}),
+        ("2026-03-01T00:00:00Z", {}),
+    ],
     ids=["older", "younger"],
 )
 def test_a_foreign_server_on_a_port_of_the_set_counts_where_it_is_the_older_one(created, held):
