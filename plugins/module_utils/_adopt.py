@@ -49,6 +49,10 @@ class Adoption:
             for port in ports
         }
 
+    def is_made(self, port: int | None) -> bool:
+        """Tell whether somebody has a server for a port by hand."""
+        return port in self._made
+
     def judge(self, entry: Mapping[str, Any]) -> str | None:
         """Say what keeps a port from being adopted, '' where nothing does, V(None) where nobody made it by hand."""
         port, backend = entry["port"], entry["backend"]

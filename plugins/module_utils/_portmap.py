@@ -176,11 +176,13 @@ def _adopt(
     adopted = {}
     for entry in wanted:
         port = entry["port"]
-        verdict = adoption.judge(entry) if port in foreign else None
+        # One that a stopped run has written beside is not held by anybody else any more, and still to be taken away.
+        left = entry["adopt"] and adoption.is_made(port)
+        verdict = adoption.judge(entry) if port in foreign or left else None
         if verdict == "" and entry["adopt"]:
-            del foreign[port]
+            foreign.pop(port, None)
             adopted[port] = adoption.taken(port)
-        elif verdict == "" or (verdict and entry["adopt"]):
+        elif port in foreign and (verdict == "" or (verdict and entry["adopt"])):
             foreign[port] = Holder(foreign[port], adoption=verdict)
     return adopted
 
