@@ -9,7 +9,7 @@ This module_util is **PRIVATE** and should only be used by this collection. Brea
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ansible_collections.servicemesh.tcp.plugins.module_utils import _apply
@@ -61,14 +61,22 @@ def attempt(api: Api, wanted: Mapping[str, Any], lenient: bool, last: Attempt | 
     return Attempt(state, plan, _apply.plan(api, [complete(step) for step in plan["steps"]], lenient))
 
 
-def places_of(changes: Iterable[_apply.Change]) -> set[Place]:
-    """Return the gateways, by namespace and name, of whose objects any differs."""
-    objects = [change.after or change.before or {} for change in changes if change.action != "nothing"]
-    return {
-        (obj["metadata"]["namespace"], obj["metadata"]["labels"][GATEWAY_LABEL])
-        for obj in objects
-        if GATEWAY_LABEL in (obj["metadata"].get("labels") or {})
-    }
+def places_of(found: Attempt) -> set[Place]:
+    """Return the gateways, by namespace and name, of whose objects any differs.
+
+    What somebody made by hand and is taken over does not say whose it is: then all gateways of the records count.
+    """
+    differing = [change for change in found.changes if change.action != "nothing" and change.kind != "Namespace"]
+    places = set()
+    for change in differing:
+        metadata = (change.after or change.before or {})["metadata"]
+        gateway = (metadata.get("labels") or {}).get(GATEWAY_LABEL)
+        places |= (
+            {(metadata["namespace"], gateway)}
+            if gateway
+            else {(port["namespace"], port["gateway"]) for port in found.plan["ports"]}
+        )
+    return places
 
 
 def tell(found: Attempt, wanted: Mapping[str, Any], look: Look) -> Attempt:
@@ -95,11 +103,11 @@ def publish(api: Api, wanted: Mapping[str, Any], **clock: Any) -> Attempt:
     _apply.write(api, namespaces)
     places: set[Place] = set()
     while found.differs:
-        places |= places_of(found.changes)
+        places |= places_of(found)
         with Leases(api, places, wanted["lease_duration"], **clock) as leases:
             leases.take(wanted["lease_timeout"])
             found = attempt(api, wanted, lenient=False, last=found)
-            if not places_of(found.changes) <= places:
+            if not places_of(found) <= places:
                 # What others did meanwhile led to a gateway more; all of them are taken again, in their order.
                 continue
             leases.check()

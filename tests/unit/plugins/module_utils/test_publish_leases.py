@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from ansible_collections.servicemesh.tcp.plugins.module_utils import _apply, _publish
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import GATEWAY_LABEL, set_object_name
+from ansible_collections.servicemesh.tcp.plugins.module_utils._workload import new_object
 from ansible_collections.servicemesh.tcp.tests.unit.plugins.builders import EDGE, record
 from ansible_collections.servicemesh.tcp.tests.unit.plugins.fake_api import FakeApi
 from ansible_collections.servicemesh.tcp.tests.unit.plugins.whole_runs import (
@@ -195,3 +196,11 @@ def test_check_mode_takes_no_lease():
     assert found.differs
     assert leases_of(api) == set()
     assert api.snapshot() == before
+
+
+def test_what_is_taken_over_is_written_under_the_leases_of_the_records_gateways():
+    """The last step of a takeover may be all that is left, and what goes carries no label of ours."""
+    hand = new_object("Gateway", "hand", "gateways", {}, spec={"selector": {"istio": "edge"}, "servers": []})
+    change = _apply.Change({"object": hand}, "remove", hand, None)
+    plan = {"ports": [{"namespace": "gateways", "gateway": name} for name in ("edge", "door")]}
+    assert _publish.places_of(_publish.Attempt({}, plan, [change])) == {("gateways", "edge"), ("gateways", "door")}
