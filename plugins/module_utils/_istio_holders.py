@@ -33,7 +33,11 @@ REASONS = {
     "host": "is older and has the host",
     "sni": "has the name in a rule that comes first",
     "name": "has a server whose port has the same name",
-    "refused": "has a server that takes the same connections, so Envoy refuses the listener of both",
+    # The agent reports ready only once Envoy took all of its listeners (istio pilot/cmd/pilot-agent/status/ready).
+    "refused": (
+        "has a server that takes the same connections, so Envoy refuses the listener of both, and no new pod of the"
+        " gateway becomes ready"
+    ),
 }
 
 

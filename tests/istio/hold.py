@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,8 @@ from istio.worlds import World  # noqa: E402
 ALL, DECIDED = 300, 20
 # Worlds that are on the lab at the same time; each has ports of its own.
 BATCH = 100
+# How often, and after how many seconds, Envoy is asked again where there is a difference.
+LOOKS, SECONDS = 5, 3
 # Differences that are shown in full.
 SHOWN = 10
 
@@ -42,6 +45,11 @@ def differences(world: World, predicted: Any, seen: Any) -> Iterator[str]:
                     f"world {world.seed} on {pod}, {address[0]}:{address[1]}\n"
                     f"  predicted {table.get(address)}\n  Envoy has {found[pod].get(address)}"
                 )
+
+
+def all_differences(worlds: Sequence[World], predicted: Any, seen: Any) -> list[str]:
+    """Return the differences of several worlds."""
+    return [line for world in worlds for line in differences(world, predicted, seen)]
 
 
 def broken(state: Any) -> dict[str, Any]:
@@ -64,14 +72,22 @@ def hold(lab: Lab, count: int, recorder: Recorder) -> tuple[list[str], dict[str,
         try:
             seen = lab.settle()
             state = lab.state()
+            predicted = model.predicted(state)
+            wrong = all_differences(worlds, predicted, seen)
+            for _attempt in range(LOOKS if wrong else 0):
+                # A pod may connect before istiod has heard of it; what it gets then is mended a moment later.
+                print(f"looking again: {len(wrong)} differences, such as {wrong[0]}", flush=True)
+                time.sleep(SECONDS)
+                seen = lab.listeners()
+                wrong = all_differences(worlds, predicted, seen)
+                if not wrong:
+                    break
         finally:
             lab.clear(worlds)
-        predicted = model.predicted(state)
-        wrong = [line for world in worlds for line in differences(world, predicted, seen)]
         otherwise = broken(state)
         for rule, changed in otherwise.items():
             counts[rule] += sum(model.of_world(changed, world) != model.of_world(predicted, world) for world in worlds)
-        recorder.see(worlds, state, seen, otherwise)
+        recorder.see(worlds, state, predicted, seen, otherwise)
         clashing += sum(model.clashes(state, world) for world in worlds)
         listeners = sum(len(table) for table in seen.values())
         print(f"worlds {first} to {worlds[-1].seed}: {listeners} listeners, {len(wrong)} differences", flush=True)

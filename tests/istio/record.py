@@ -35,8 +35,15 @@ class Recorder:
     def __init__(self) -> None:
         self._cases: list[Case] = []
 
-    def see(self, worlds: Sequence[World], state: Any, seen: Mapping[str, Any], otherwise: Mapping[str, Any]) -> None:
-        """Take the contests of worlds; C(otherwise) is the prediction with each rule broken."""
+    def see(
+        self,
+        worlds: Sequence[World],
+        state: Any,
+        predicted: Mapping[str, Any],
+        seen: Mapping[str, Any],
+        otherwise: Mapping[str, Any],
+    ) -> None:
+        """Take the contests that were predicted well; C(otherwise) is the prediction with each rule broken."""
         times = {
             (kind, item["namespace"], item["name"]): item["created"]
             for kind, key in model.LISTS.items()
@@ -46,7 +53,7 @@ class Recorder:
             for tag, ports in world.contests.items():
                 truth = model.on_ports(seen, ports)
                 rules = {rule for rule, changed in otherwise.items() if model.on_ports(changed, ports) != truth}
-                if rules:
+                if rules and model.on_ports(predicted, ports) == truth:
                     objects = [with_time(obj, times) for _wave, obj in world.objects if is_of(obj, tag)]
                     self._cases.append(Case(tag, objects, as_data(truth), rules))
 

@@ -9,8 +9,10 @@ from typing import Any
 
 import yaml
 
+from istio.model import Listeners
 from istio.places import DISCOVERED, NAMESPACES, SCOPED_REVISION, Pod, backend_services, namespace_labels
 
+MARKER_HOST = "marker.test"
 MESH_NAMESPACE = "istio-system"
 ISTIOD_LABELS = {"app": "istiod", "istio": "is-pilot", "istio.io/rev": SCOPED_REVISION}
 SCOPED_ISTIOD = f"istiod-{SCOPED_REVISION}"
@@ -88,13 +90,17 @@ def gateway_pod(pod: Pod) -> dict[str, Any]:
 
 
 def marker(pod: Pod, number: int) -> list[dict[str, Any]]:
-    """Return a listener that needs a Service, a Gateway and a VirtualService: when it is there, so is all before it."""
+    """Return listeners that need a Service, a Gateway and VirtualServices: when they are there, so is all before them.
+
+    One is HTTP, whose routes Envoy asks for after its listeners.
+    """
     name = f"marker-{pod.name}-{number}"
     metadata = {"name": name, "namespace": pod.namespace}
     marks = {"istio.io/rev": pod.revision}
     service = {"selector": pod.labels, "ports": [{"name": "tcp", "port": number, "targetPort": number + 1}]}
-    server = {"port": {"number": number, "name": "tcp", "protocol": "TCP"}, "hosts": ["*"]}
-    route = {"destination": {"host": "marker.test", "port": {"number": 1}}}
+    tcp = {"port": {"number": number, "name": "tcp", "protocol": "TCP"}, "hosts": ["*"]}
+    http = {"port": {"number": number + 2, "name": "http", "protocol": "HTTP"}, "hosts": [MARKER_HOST]}
+    route = {"destination": {"host": MARKER_HOST, "port": {"number": 1}}}
     istio = "networking.istio.io/v1beta1"
     return [
         {"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": service},
@@ -102,15 +108,29 @@ def marker(pod: Pod, number: int) -> list[dict[str, Any]]:
             "apiVersion": istio,
             "kind": "VirtualService",
             "metadata": {**metadata, "labels": marks},
-            "spec": {"hosts": ["*"], "gateways": [name], "tcp": [{"route": [route]}]},
+            "spec": {
+                "hosts": [MARKER_HOST],
+                "gateways": [name],
+                "tcp": [{"match": [{"port": number}], "route": [route]}],
+                "http": [{"route": [route]}],
+            },
         },
         {
             "apiVersion": istio,
             "kind": "Gateway",
             "metadata": {**metadata, "labels": marks},
-            "spec": {"selector": pod.labels, "servers": [server]},
+            "spec": {"selector": pod.labels, "servers": [tcp, http]},
         },
     ]
+
+
+def marker_listeners(number: int) -> Listeners:
+    """Return what a pod has of its marker once it has heard everything."""
+    cluster = f"outbound|1||{MARKER_HOST}"
+    return {
+        ("0.0.0.0", number + 1): (((), "tcp", (cluster,)),),
+        ("0.0.0.0", number + 2): (((), "http", (MARKER_HOST,)),),
+    }
 
 
 def shared_objects() -> list[dict[str, Any]]:

@@ -198,7 +198,8 @@ def test_a_clash_on_several_workloads_is_one_warning_with_some_of_its_ports():
         (
             server(7001, "HTTPS", "ISTIO_MUTUAL", ["team/x.test"]),
             server(7001, "HTTPS", "ISTIO_MUTUAL", ["x.test"]),
-            "has a server that takes the same connections, so Envoy refuses the listener of both",
+            "has a server that takes the same connections, so Envoy refuses the listener of both, and no new pod of the"
+            " gateway becomes ready",
         ),
     ],
 )
