@@ -42,7 +42,7 @@ class Lab:
 
         module = SimpleNamespace(params={"kubeconfig": str(kubeconfig)}, fail_json=fail)
         self._pool: SimpleQueue[Api] = SimpleQueue()
-        for _ in range(WRITERS):
+        for _writer in range(WRITERS):
             self._pool.put(Api(module))
 
     @contextlib.contextmanager

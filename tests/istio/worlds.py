@@ -207,9 +207,11 @@ class Contest:
             return {"http": [{"route": [self.destination()]}]}
         if protocol == "TLS":
             count = self.rng.choice((1, 2)) if self.theme == "sni" else 1
-            return {"tls": [{"match": [self.tls_match(gateway)], "route": [self.destination()]} for _ in range(count)]}
+            return {
+                "tls": [{"match": [self.tls_match(gateway)], "route": [self.destination()]} for _number in range(count)]
+            }
         count = self.rng.choice((2, 3)) if self.theme in ("rules", "order") else 1
-        return {"tcp": [self.tcp_rule(gateway) for _ in range(count)]}
+        return {"tcp": [self.tcp_rule(gateway) for _number in range(count)]}
 
     def tls_match(self, gateway: str) -> dict[str, Any]:
         """Draw one match of a TLS rule; its names are among the VirtualService's hosts."""
