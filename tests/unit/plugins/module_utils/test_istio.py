@@ -65,9 +65,9 @@ def table(*items, **more):
         ),
         # Ports that the proxy itself has.
         (
-            [gateway("g", 15021, 15090, 15006), routes("g", rule(to="a.b"))],
-            ["0.0.0.0:15006 g >a.b"],
-            ["g:15021 reserved", "g:15090 reserved"],
+            [gateway("g", 15000, 15006, 15020, 15021, 15053, 15090), routes("g", rule(to="a.b"))],
+            ["0.0.0.0:15006 g >a.b", "0.0.0.0:15053 g >a.b"],
+            ["g:15000 reserved", "g:15020 reserved", "g:15021 reserved", "g:15090 reserved"],
         ),
     ],
 )
