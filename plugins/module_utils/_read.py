@@ -8,6 +8,7 @@ This module_util is **PRIVATE** and should only be used by this collection. Brea
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.servicemesh.tcp.plugins.module_utils import _state, _state_mesh
@@ -51,8 +52,6 @@ def read(api: Api) -> dict[str, Any]:
     webhooks = api.get(collection_path("MutatingWebhookConfiguration"), labelSelector="app=sidecar-injector")["items"]
     namespaces = api.get(collection_path("Namespace"))["items"]
     services = project("Service", _state.service)
-    # A node port's endpoints are the nodes; nobody else needs the right to list them.
-    nodes = any(item["type"] == "NodePort" and GATEWAY_LABEL in item["labels"] for item in services)
     planes = project("Deployment", _state_mesh.control_plane, "app=istiod")
     for plane in planes:
         path = f"{collection_path('ConfigMap', plane['namespace'])}/{_state_mesh.config_name(plane)}"
@@ -82,7 +81,7 @@ def read(api: Api) -> dict[str, Any]:
         "virtual_services": project("VirtualService", _state.virtual_service) if served else [],
         "workloads": _state_mesh.workloads(pods or [], parse),
         "deployments": project("Deployment", _state.deployment, GATEWAY_LABEL),
-        "nodes": project("Node", _state.node) if nodes else [],
+        "nodes": read_nodes(api, services),
     }
 
 
@@ -92,3 +91,10 @@ def parse(text: str) -> Any:
         return yaml.safe_load(text)
     except yaml.YAMLError:
         return None
+
+
+def read_nodes(api: Api, services: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Read the nodes where a gateway's front Service is of type NodePort; nobody else needs the right to list them."""
+    if not any(item["type"] == "NodePort" and GATEWAY_LABEL in item["labels"] for item in services):
+        return []
+    return [_state.node(item) for item in api.get(collection_path("Node"))["items"]]

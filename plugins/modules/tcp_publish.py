@@ -293,6 +293,7 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._client import Api
 from ansible_collections.servicemesh.tcp.plugins.module_utils._failure import explain
 from ansible_collections.servicemesh.tcp.plugins.module_utils._findings import Stopped, render
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import GATEWAY_LABEL
+from ansible_collections.servicemesh.tcp.plugins.module_utils._read import read_nodes
 from ansible_collections.servicemesh.tcp.plugins.module_utils._settle import services_of, wait_for
 
 ARGUMENTS: dict[str, Any] = {
@@ -317,11 +318,12 @@ ARGUMENTS: dict[str, Any] = {
 }
 
 
-def carry_out(module: AnsibleModule, api: Api) -> tuple[_publish.Attempt, list[dict[str, Any]]]:
-    """Publish, wait, and return what was done with the front Services as they are then."""
+def carry_out(module: AnsibleModule, api: Api) -> tuple[_publish.Attempt, list[dict[str, Any]], list[dict[str, Any]]]:
+    """Publish, wait, and return what was done, with the front Services and their nodes as they are then."""
     wanted = module.params
     done = _publish.foresee(api, wanted) if module.check_mode else _publish.publish(api, wanted)
     steps = [change.step for change in done.changes]
+    nodes = done.state["nodes"]
     fronts = [item for item in done.state["services"] if GATEWAY_LABEL in item["labels"]]
     if not module.check_mode:
         lacking = wait_for(api, steps, wanted["wait_timeout"])
@@ -333,7 +335,9 @@ def carry_out(module: AnsibleModule, api: Api) -> tuple[_publish.Attempt, list[d
         written = services_of(api, steps)
         places = {(item["namespace"], item["name"]) for item in written}
         fronts = written + [item for item in fronts if (item["namespace"], item["name"]) not in places]
-    return done, fronts
+        # A front Service that this run has made was not there when the nodes were read.
+        nodes = nodes or read_nodes(api, fronts)
+    return done, fronts, nodes
 
 
 def main() -> None:
@@ -341,7 +345,7 @@ def main() -> None:
     module = AnsibleModule(argument_spec={**auth_argument_spec(), **ARGUMENTS}, supports_check_mode=True)
     try:
         api = Api(module)
-        done, fronts = carry_out(module, api)
+        done, fronts, nodes = carry_out(module, api)
     except _apply.Refused as refused:
         module.fail_json(**refused.result())
     except Stopped as stop:
@@ -358,7 +362,7 @@ def main() -> None:
         withdrawn=done.plan["withdrawn"],
         changes=[f"{change.action} {change.name}" for change in different],
         services=fronts,
-        nodes=done.state["nodes"],
+        nodes=nodes,
         planned=module.check_mode,
         diff=_apply.diff(different) if module._diff else [],
         api_requests=dict(api.requests),

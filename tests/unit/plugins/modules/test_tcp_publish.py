@@ -55,6 +55,18 @@ def test_a_run_that_writes(api):
     assert methods(api, begun) == [*tried, "POST leases", *(line.replace(" dry", "") for line in tried), "PUT edge"]
 
 
+def test_the_nodes_of_a_gateway_that_the_run_itself_makes_are_read():
+    api = mesh_cluster(gateways=())
+    api.add(
+        {**new_object("Node", "n", None, {}), "status": {"addresses": [{"type": "InternalIP", "address": "10.0.0.1"}]}}
+    )
+    gateway = {**EDGE, "service": {"type": "NodePort"}}
+    options = {"gateways": [gateway], "gateways_state": "present"}
+    found = run_module(tcp_publish, api, ports=[record("a", 8081)], **options)
+    assert found["nodes"] == [{"name": "n", "addresses": ["10.0.0.1"], "provider": ""}]
+    assert run_module(tcp_publish, api, ports=[record("a", 8081)], **options)["nodes"] == found["nodes"]
+
+
 def test_a_second_run_reads_once_and_takes_no_lease(api):
     published(api, record("a", 8081))
     before, begun = api.snapshot(), len(api.log)
