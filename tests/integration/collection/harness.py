@@ -10,6 +10,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -165,8 +166,15 @@ class Exposure:
         assert run.code == 0, run.output
 
     def remove(self) -> None:
-        """Remove both namespaces with all that is in them."""
+        """Remove both namespaces with all that is in them, and wait: the next test may look at the whole cluster."""
         core = kubernetes.client.CoreV1Api(self.playbooks.cluster.client())
+        missing = kubernetes.client.exceptions.NotFoundException
         for namespace in (self.name, self.echo):
-            with contextlib.suppress(kubernetes.client.exceptions.NotFoundException):
+            with contextlib.suppress(missing):
                 core.delete_namespace(namespace)
+        until = time.monotonic() + 120
+        for namespace in (self.name, self.echo):
+            with contextlib.suppress(missing):
+                while time.monotonic() < until:
+                    core.read_namespace(namespace)
+                    time.sleep(0.5)
