@@ -36,7 +36,7 @@ def refuses(exposure: Exposure, record: dict[str, Any], **more: Any) -> str:
         ),
         (
             {"backend": {"namespace": "ECHO", "service": "echo", "port": 9999}},
-            "BACKEND_PORT_MISSING record 'bad': Service ECHO/echo has no TCP port 9999; it has 9000, 9001.",
+            "BACKEND_PORT_MISSING record 'bad': Service ECHO/echo has no TCP port 9999; it has 9000-9001.",
         ),
         ({"port": 8000}, "port 8000 on gateway edge is already held by record 'bad' of the same set."),
         ({"port": 70000}, "PORT_OUT_OF_RANGE record 'bad': port 70000 is out of range; allowed is 1 to 65535."),
