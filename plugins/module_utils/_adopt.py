@@ -122,6 +122,9 @@ def difference(port: int, host: str, backend_port: int, made: Mapping[str, Any],
     virtual, rule = made["rules"][0]
     if rule["ports"] != [port]:
         return f"the rule of VirtualService {_text(virtual)} is for more than port {port}"
+    shared = _others_of(virtual, rule, _text(made["gateway"]))
+    if shared:
+        return f"the rule of VirtualService {_text(virtual)} is also for Gateway {shared[0]}"
     if len(rule["destinations"]) != 1:
         return f"its rule has {len(rule['destinations'])} destinations"
     destination = rule["destinations"][0]
@@ -131,6 +134,12 @@ def difference(port: int, host: str, backend_port: int, made: Mapping[str, Any],
     if (theirs, destination["port"]) not in ((host, backend_port), (host, None)):
         return f"it leads to {theirs}:{destination['port']}"
     return ""
+
+
+def _others_of(virtual: Mapping[str, Any], rule: Mapping[str, Any], gateway: str) -> list[str]:
+    """Return the Gateways beside ours that a rule is for, by its match or else by its VirtualService."""
+    named = [name for names in rule.get("match_gateways") or [] for name in names] or virtual["gateways"]
+    return sorted({full_gateway(name, virtual["namespace"]) for name in named} - {gateway})
 
 
 def _text(item: Mapping[str, Any]) -> str:

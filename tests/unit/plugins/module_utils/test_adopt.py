@@ -89,6 +89,14 @@ def test_a_rule_for_another_gateway_is_not_for_this_one():
     assert judged(seed_gateway(8081), rules) == "0 rules of VirtualServices are for port 8081"
 
 
+def test_a_rule_that_another_gateway_needs_differs():
+    rules = seed_rules(8081, gateways=("gateway-8000", "another"))
+    said = "the rule of VirtualService gateways/gateway-8000 is also for Gateway gateways/another"
+    assert judged(seed_gateway(8081), rules) == said
+    rules["tcp"][0]["match_gateways"] = [["gateway-8000"]]
+    assert judged(seed_gateway(8081), rules) == ""
+
+
 def test_other_destinations_differ():
     assert judged(seed_gateway(8081), seed_rules(8081), backend_port=1) == f"it leads to {BACKEND_HOST}:9000"
     rules = seed_rules(8081)
