@@ -49,10 +49,9 @@ class Api:
             headers=self._headers | ({"Content-Type": content_type} if body is not None else {}),
             timeout=30,
         )
-        data = json.loads(reply.data or b"{}")
         if reply.status >= 400:
-            raise ApiError(reply.status, data.get("message", ""))
-        return data
+            raise ApiError(reply.status, _message(reply.data))
+        return json.loads(reply.data)
 
     def watch(self, kind: Kind, resource_version: str, seconds: int = 290) -> Iterator[dict[str, Any]]:
         """Events from a resource version on, until the server ends the watch."""
@@ -75,6 +74,14 @@ class Api:
 
     def _url(self, path: str, query: dict[str, Any]) -> str:
         return self._base + path + (f"?{urlencode(query)}" if query else "")
+
+
+def _message(body: bytes) -> str:
+    """What a refusal says; an unknown path is answered with plain text."""
+    try:
+        return json.loads(body)["message"]
+    except (ValueError, KeyError):
+        return body.decode(errors="replace").strip()
 
 
 def selector(kind: Kind) -> dict[str, str]:

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from .catalogue import CONTENTS, PACKAGES, SOURCES, Csv, Package, package_of
 from .crds import kind_and_version
 from .switches import Fault
-from .world import Crds, Create, Delete, Object, Patch, Status, World, Write, made, ref
+from .world import Crds, Create, Delete, Later, Object, Patch, Status, World, Write, made, ref
 
 GROUP = "operators.coreos.com"
 CRDS = tuple(
@@ -39,6 +39,7 @@ def reconcile(world: World) -> Iterator[Write]:
     """Everything that OLM would do next."""
     yield Crds(CRDS)
     if not all(world.serves(crd) for crd in CRDS):
+        yield Later(0.2)
         return
     yield from _defaults(world)
     for source in world.all("CatalogSource"):

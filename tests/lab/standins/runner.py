@@ -55,9 +55,10 @@ class Runner:
         self._pool = ThreadPoolExecutor(max_workers=2)
         self._rendered: dict[str, str] = {}
         self._render_errors: dict[str, str] = {}
+        self._written = False
 
     def run(self, ready: Callable[[], object]) -> None:
-        """Watch and reconcile until the process ends; `ready` is called when the built-in kinds have been read."""
+        """Watch and reconcile until the process ends; `ready` is called when there is nothing left to do."""
         names = dict.fromkeys(["Namespace", "ConfigMap", "CustomResourceDefinition", *self._kinds])
         for name in names:
             threading.Thread(target=self._follow, args=(KINDS[name],), name=name, daemon=True).start()
@@ -65,13 +66,16 @@ class Runner:
         while not all(name in self._objects for name in names if not KINDS[name].crd):
             self._changed.wait(1)
             self._changed.clear()
-        ready()
-        pause = 0.0
+        pause, settled = 0.0, False
         while True:
             self._changed.wait(pause)
             time.sleep(SETTLE)
             self._changed.clear()
+            self._written = False
             pause = self._reconcile()
+            if not settled and pause == RESYNC and not self._written:
+                settled = True
+                ready()
 
     def _reconcile(self) -> float:
         """Let every stand-in look once; return the seconds after which to look again at the latest."""
@@ -119,15 +123,20 @@ class Runner:
                         break
                     self._take(event["object"], gone=event["type"] == "DELETED")
             except Exception as error:
-                log.info("%s: %s", kind.kind, error)
+                log.info("%s: %s", kind.kind, error, exc_info=not isinstance(error, ApiError))
                 time.sleep(1)
+
+    def _wrote(self, one: Object) -> None:
+        self._written = True
+        self._take(one)
 
     def _take(self, one: Object, gone: bool = False) -> None:
         with self._lock:
             held = self._objects.setdefault(one["kind"], {})
             if gone:
                 held.pop(ref(one), None)
-            else:
+            # The answer to a write may come after the event of a later one.
+            elif _version(one) >= _version(held.get(ref(one), one)):
                 held[ref(one)] = one
         self._changed.set()
 
@@ -143,7 +152,7 @@ class Runner:
             case Patch(name, namespace, target, patch):
                 log.info("patch %s", _brief(write))
                 kind = KINDS[name]
-                self._take(self._api.request("PATCH", kind.path(namespace, target), patch, MERGE))
+                self._wrote(self._api.request("PATCH", kind.path(namespace, target), patch, MERGE))
             case Delete(name, namespace, target):
                 log.info("delete %s", _brief(write))
                 try:
@@ -165,7 +174,7 @@ class Runner:
         kind = KINDS[one["kind"]]
         namespace, name = ref(one)
         try:
-            self._take(self._api.request("POST", kind.path(namespace), one))
+            self._wrote(self._api.request("POST", kind.path(namespace), one))
             log.info("create %s %s", one["kind"], f"{namespace}/{name}")
         except ApiError as error:
             if error.status != 409:
@@ -179,7 +188,7 @@ class Runner:
         # Replaced as a whole at the version that was seen: a status from an older look must not win.
         path = f"{kind.path(namespace, name)}/status"
         try:
-            self._take(self._api.request("PUT", path, one | {"status": status}))
+            self._wrote(self._api.request("PUT", path, one | {"status": status}))
         except ApiError as error:
             if error.status != 409 and error.status != 404:
                 raise
@@ -217,6 +226,10 @@ class Runner:
                 self._render_errors[key] = str(error)
                 self._rendered.pop(key, None)
         self._changed.set()
+
+
+def _version(one: Object) -> int:
+    return int(one["metadata"]["resourceVersion"])
 
 
 def _type(kind: Kind) -> Object:

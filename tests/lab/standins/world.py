@@ -143,7 +143,7 @@ def ref(one: Object) -> tuple[str, str]:
 
 def condition(one: Object, kind: str) -> str:
     """The status of a condition, or an empty string."""
-    return next((c["status"] for c in one.get("status", {}).get("conditions", []) if c["type"] == kind), "")
+    return next((c["status"] for c in one.get("status", {}).get("conditions") or [] if c["type"] == kind), "")
 
 
 def conditions(world: World, one: Object, *wanted: tuple[str, str, str, str]) -> list[Object]:
