@@ -16,6 +16,19 @@ from .runner import Runner
 # What each stand-in looks at.
 WATCHES = {
     "olm": ("Subscription", "InstallPlan", "ClusterServiceVersion", "CatalogSource", "OperatorGroup"),
+    "ossm2": (
+        "ServiceMeshControlPlane",
+        "ServiceMeshMemberRoll",
+        "ServiceMeshMember",
+        "ClusterServiceVersion",
+        "Deployment",
+        "Service",
+        "ServiceAccount",
+        "Role",
+        "RoleBinding",
+        "HorizontalPodAutoscaler",
+        "NetworkPolicy",
+    ),
 }
 
 
