@@ -29,6 +29,8 @@ WATCHES = {
         "HorizontalPodAutoscaler",
         "NetworkPolicy",
     ),
+    "sail": ("Istio", "IstioCNI", "IstioRevision", "IstioRevisionTag", "ClusterServiceVersion", "Deployment"),
+    "openshift": ("ClusterVersion", "ClusterOperator", "Infrastructure", "Route", "Subscription", "InstallPlan"),
 }
 
 
