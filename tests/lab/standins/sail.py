@@ -359,7 +359,7 @@ def _orphans(world: World) -> Iterator[Write]:
     for one in world.all("IstioRevision"):
         if _owner(one) and _owner(one) not in owners:
             yield Delete("IstioRevision", *ref(one))
-    for one in world.all("Deployment"):
-        plane = one["metadata"].get("labels", {}).get("standins/plane", "")
-        if plane.startswith("sail-") and not world.get("IstioRevision", "", plane.removeprefix("sail-")):
+    wanted = {_key(one["metadata"]["name"]) for one in world.all("IstioRevision")}
+    for plane in sorted(world.planes - wanted):
+        if plane.startswith("sail-"):
             yield Unrender(plane)
