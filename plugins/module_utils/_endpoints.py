@@ -18,10 +18,12 @@ STATES: Mapping[str, str] = {
     "no_answer": "it connects, but nothing comes back",
     "no_upstream": "it connects, but the gateway has no backend for it",
     "refused": "the connection is refused",
+    "reset": "the connection was reset",
     "timeout": "the connection request is not answered",
     "unreachable": "there is no way to that address from here",
     "unresolved": "the name does not resolve",
     "unseen": "it connects, but the gateway could not be asked for its backend",
+    "untrusted": "its certificate is not to be trusted",
     "wrong_answer": "something else came back",
 }
 
@@ -126,18 +128,13 @@ def probe_targets(
         if probe["mode"] == "none" or not addresses:
             continue
         target = {
+            **probe,
             "name": port["name"],
             "addresses": addresses,
             "port": number,
-            "mode": probe["mode"],
-            "timeout": probe["timeout"],
             "gateway": port["gateway"],
             "cluster": [port["cluster"]],
         }
-        if probe["mode"] == "send":
-            target["send"] = probe["send"]
-            if probe["expect"]:
-                target["expect"] = probe["expect"]
         targets.append(target)
         gateways[port["gateway"]] = {
             "name": port["gateway"],
