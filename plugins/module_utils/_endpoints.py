@@ -78,6 +78,8 @@ def endpoints(
                 "proof": "planned" if planned else _proof(port, seen, probed),
                 "milliseconds": _slowest(seen),
                 "detail": "" if planned else _detail(port, addresses, seen, probed),
+                # The first broken hop, which tcp_diagnose finds.
+                "hop": None,
             }
         )
     return report
@@ -152,6 +154,8 @@ def report_lines(report: Iterable[Mapping[str, Any]]) -> list[str]:
         proof = item["proof"]
         if proof == "proven" and item["milliseconds"] is not None:
             proof += f" in {item['milliseconds']:.0f} ms"
+        elif item.get("hop"):
+            proof += f" at {item['hop']['code']}: {item['hop']['message']}"
         elif item["detail"]:
             proof += f": {item['detail']}"
         rows.append(
