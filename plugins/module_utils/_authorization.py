@@ -29,7 +29,7 @@ def denied_by(
 ) -> tuple[list[str], bool]:
     """Return the policies that deny a client a TCP port of a pod, and whether that is certain; none where it passes.
 
-    C(policies) are those of the pod's namespace and of the mesh's root namespace. C(client) is the address that a client
+    C(policies) are those of the pod's namespace and of the root one. C(client) is the address that a client
     from outside has where it is. The pod may see another one, so that a rule about addresses is never certain. Without
     an address the client is a pod of the mesh, and what a rule says of identities is not certain either.
     """

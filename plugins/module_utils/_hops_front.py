@@ -8,7 +8,6 @@ This module_util is **PRIVATE** and should only be used by this collection. Brea
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from ansible_collections.servicemesh.tcp.plugins.module_utils._hops_case import Case, some, why_not_ready
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import gateway_selector

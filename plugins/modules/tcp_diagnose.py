@@ -15,7 +15,7 @@ description:
   - Walks the chain of each broken port once, from the client to the backend's pod, and names the first hop that is
     broken, what was seen there, and the remedy. The verdicts are the C(HOP_) codes of C(docs/findings.md).
   - The order is this. Front Service, address, gateway pods, server and listener, who is let in, backend Service,
-    Envoy's cluster, what both ends speak, the backend's pods, and last what stands between this machine and the cluster.
+    Envoy's cluster, what both ends speak, the backend's pods, and last what stands between here and the cluster.
   - Reads the cluster anew, opens one trial session to each broken port, and asks the Envoys of the gateways before and
     meanwhile. What they saw goes before what settings would have them do.
   - If nothing is broken nothing is read. A port that is broken does not fail the task. If the cluster cannot be read,
