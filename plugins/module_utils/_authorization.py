@@ -10,8 +10,10 @@ This module_util is **PRIVATE** and should only be used by this collection. Brea
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
+
+from ansible_collections.servicemesh.tcp.plugins.module_utils._network_policies import in_ranges
 
 ADDRESS_KEYS = {"ipBlocks", "notIpBlocks", "remoteIpBlocks", "notRemoteIpBlocks"}
 IDENTITY_KEYS = {"principals", "notPrincipals", "namespaces", "notNamespaces", "serviceAccounts", "notServiceAccounts"}
@@ -29,9 +31,8 @@ def denied_by(
 ) -> tuple[list[str], bool]:
     """Return the policies that deny a client a TCP port of a pod, and whether that is certain; none where it passes.
 
-    C(policies) are those of the pod's namespace and of the root one. C(client) is the address that a client
-    from outside has where it is. The pod may see another one, so that a rule about addresses is never certain. Without
-    an address the client is a pod of the mesh, and what a rule says of identities is not certain either.
+    C(policies) are those of the pod's namespace and of the root one. C(client) is the address with which a client from
+    outside arrives. Without one it is a pod of the mesh, of which neither address nor identity is known.
     """
     applied = [item for item in policies if _is_about(item, root, namespace, labels)]
     unclear: list[str] = []
@@ -67,7 +68,7 @@ def _action(policy: Mapping[str, Any]) -> str:
 
 
 def _matches_any(policy: Mapping[str, Any], port: int, client: str) -> bool | None:
-    """Tell whether any rule of a policy matches; V(None) where it depends on the client's address."""
+    """Tell whether any rule of a policy matches; V(None) where that is not known."""
     verdicts = [
         _matches(rule, port, client, _action(policy) == "DENY")
         for rule in (policy.get("spec") or {}).get("rules") or []
@@ -82,7 +83,7 @@ def _matches(rule: Mapping[str, Any], port: int, client: str, denies: bool) -> b
     parts = [
         _or(_operation(item, port, denies) for item in operations),
         _or(_source(item, client, denies) for item in sources),
-        *(_condition(item, port, denies) for item in rule.get("when") or []),
+        *(_condition(item, port, client, denies) for item in rule.get("when") or []),
     ]
     return False if False in parts else None if None in parts else True
 
@@ -102,7 +103,7 @@ def _operation(operation: Mapping[str, Any], port: int, denies: bool) -> bool | 
 
 
 def _source(source: Mapping[str, Any], client: str, denies: bool) -> bool | None:
-    """Tell whether a source is this client, V(None) where what arrives of it is not known."""
+    """Tell whether a source is this client, V(None) where that is not known."""
     if source.keys() & REQUEST_KEYS and not denies:
         return False
     if source.keys() & IDENTITY_KEYS:
@@ -111,14 +112,29 @@ def _source(source: Mapping[str, Any], client: str, denies: bool) -> bool | None
         # A client from outside is nobody in the mesh, and so not somebody.
         if any(source.get(key) for key in IDENTITY_KEYS if not key.startswith("not")):
             return False
-    return None if source.keys() & ADDRESS_KEYS else True
+    if not source.keys() & ADDRESS_KEYS:
+        return True
+    return _in_blocks(
+        [*source.get("ipBlocks", ()), *source.get("remoteIpBlocks", ())],
+        [*source.get("notIpBlocks", ()), *source.get("notRemoteIpBlocks", ())],
+        client,
+    )
 
 
-def _condition(condition: Mapping[str, Any], port: int, denies: bool) -> bool | None:
+def _in_blocks(blocks: Sequence[str], others: Sequence[str], client: str) -> bool | None:
+    """Tell whether an address is in one of some blocks, no blocks being all, and in none of others."""
+    if not client:
+        return None
+    return (not blocks or in_ranges(blocks, client)) and not in_ranges(others, client)
+
+
+def _condition(condition: Mapping[str, Any], port: int, client: str, denies: bool) -> bool | None:
     """Tell whether a condition holds, V(None) where it is about what is not known of the client."""
     key, values, others = condition["key"], condition.get("values"), condition.get("notValues")
     if key == "destination.port":
         return (not values or str(port) in values) and not (others and str(port) in others)
+    if key in ("source.ip", "remote.ip"):
+        return _in_blocks(values or (), others or (), client)
     return denies if key.startswith("request.") else None
 
 

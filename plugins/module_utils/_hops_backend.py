@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from ansible_collections.servicemesh.tcp.plugins.module_utils._authorization import denied_by
 from ansible_collections.servicemesh.tcp.plugins.module_utils._hops_case import (
-    CUT,
     Case,
     end_of,
     is_ready,
@@ -142,7 +141,7 @@ def accepts(case: Case) -> Verdict:
 
 def admits(case: Case) -> Verdict:
     """AuthorizationPolicies at the backend's sidecar, which accepts and then closes."""
-    if not (case.accepted and case.has_sidecar and _was_cut(case)):
+    if not (case.accepted and case.has_sidecar and case.was_cut):
         return None
     root, namespace = case.plane["namespace"], case.port["backend"]["namespace"]
     policies = [item for place in {root, namespace} for item in case.facts.authorizations.get(place) or []]
@@ -153,11 +152,6 @@ def admits(case: Case) -> Verdict:
         return None
     client = f"gateway {case.port['namespace']}/{case.port['gateway']}"
     return case.found("HOP_DENIED", policies=some(named), target=port, client=client)
-
-
-def _was_cut(case: Case) -> bool:
-    """Whether the proof or the trial was closed."""
-    return any(item["state"] in CUT for item in (*case.results, *case.trial))
 
 
 def application(case: Case) -> Verdict:

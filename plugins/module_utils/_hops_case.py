@@ -19,12 +19,12 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._istio_mesh import
 from ansible_collections.servicemesh.tcp.plugins.module_utils._mtls import has_sidecar
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import gateway_selector
 from ansible_collections.servicemesh.tcp.plugins.module_utils._network_policies import End
+from ansible_collections.servicemesh.tcp.plugins.module_utils._probe_target import CUT
 from ansible_collections.servicemesh.tcp.plugins.module_utils._view import View
 
 Object = Mapping[str, Any]
-# How a trial session ends that never reached anybody, and how one does that was open.
+# How a trial session ends that never reached anybody.
 SHUT = ("timeout", "refused", "unreachable", "unresolved")
-CUT = ("closed", "reset")
 
 
 @dataclass(frozen=True)
@@ -167,6 +167,11 @@ class Case:
     def state(self) -> str:
         """How the trial ended at the first address where it did not stay open, '' where it did at all."""
         return next((item["state"] for item in self.trial if item["state"] in (*SHUT, *CUT)), "")
+
+    @property
+    def was_cut(self) -> bool:
+        """Whether a session of the proof or of the trial was closed."""
+        return any(item["state"] in CUT for item in (*self.results, *self.trial))
 
     @property
     def client(self) -> str:

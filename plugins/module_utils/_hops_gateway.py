@@ -123,21 +123,28 @@ def _plane(plane: Mapping[str, Any]) -> str:
 
 def let_in(case: Case) -> Verdict:
     """AuthorizationPolicies, source ranges and NetworkPolicies in front of the gateway's pods."""
-    if case.tried or not case.ready_pods:
+    if not case.ready_pods:
         return None
-    return _authorized(case) or _in_source_ranges(case) or _network_policy(case)
+    return _authorized(case) or (None if case.tried else _in_source_ranges(case) or _network_policy(case))
 
 
 def _authorized(case: Case) -> Verdict:
-    """Check AuthorizationPolicies; Envoy closes at once what they deny."""
+    """Check AuthorizationPolicies.
+
+    Envoy closes what they deny at its first byte, when it has a connection to the backend already (its RBAC filter,
+    ONE_TIME_ON_FIRST_BYTE). The client may arrive with its own address or with that of a node.
+    """
+    if case.state in SHUT or not case.was_cut:
+        return None
     root, namespace = case.plane["namespace"], case.port["namespace"]
     policies = [item for place in {root, namespace} for item in case.facts.authorizations.get(place) or []]
-    if case.state in SHUT or not policies:
-        return None
     labels = case.ready_pods[0]["metadata"].get("labels") or {}
-    named, certain = denied_by(policies, root, namespace, labels, case.port["target_port"], case.client or "0.0.0.0")
-    if named and (certain or case.state in CUT):
-        return case.found("HOP_DENIED", policies=some(named), target=case.port["target_port"], client=_client(case))
+    hosts = [pod.get("status", {}).get("hostIP", "") for pod in case.ready_pods]
+    for client in filter(None, dict.fromkeys([case.client, *hosts])):
+        named, _certain = denied_by(policies, root, namespace, labels, case.port["target_port"], client)
+        if named:
+            target = case.port["target_port"]
+            return case.found("HOP_DENIED", policies=some(named), target=target, client=_client(case))
     return None
 
 

@@ -135,18 +135,38 @@ class Chain:
             client.delete(name=obj["metadata"]["name"], **place)
 
     @contextlib.contextmanager
-    def gateway_with(self, patch: Any, back: Any) -> Iterator[None]:
+    def gateway_with(self, patch: Any, back: Any, ready: bool = False) -> Iterator[None]:
         """Have the gateway's pods made anew from another template for a while, the old ones gone first."""
         place = ("Deployment", self.exposure.name, "edge")
         self.scale(0)
         self.patch(*place, patch, "apps/v1")
         self.patch(*place, {"spec": {"replicas": 1}}, "apps/v1")
+        self.settle(ready)
         try:
             yield
         finally:
             self.scale(0)
             self.patch(*place, back, "apps/v1")
             self.patch(*place, {"spec": {"replicas": 1}}, "apps/v1")
+
+    def settle(self, ready: bool) -> None:
+        """Wait until the gateway's new pod has got as far as it will: what is still starting is nothing to judge."""
+        core = kubernetes.client.CoreV1Api(self.cluster.client())
+        until = time.monotonic() + 60
+        while time.monotonic() < until:
+            pods = core.list_namespaced_pod(self.exposure.name, label_selector="servicemesh.tcp/gateway=edge").items
+            status = pods[0].status if pods else None
+            states = [item.state for item in (status.container_statuses or [])] if status else []
+            conditions = {item.type: item.status for item in (status.conditions or [])} if status else {}
+            if conditions.get("Ready" if ready else "") == "True" or conditions.get("PodScheduled") == "False":
+                return
+            if not ready and any(state.waiting and "Image" in (state.waiting.reason or "") for state in states):
+                return
+            if not ready and any(state.running for state in states):
+                time.sleep(3)
+                return
+            time.sleep(0.3)
+        pytest.fail("the gateway's pod gets nowhere")
 
     def scale(self, replicas: int) -> None:
         """Give the gateway a number of pods; with none, wait until they are gone."""
@@ -179,7 +199,8 @@ def dropped(*rule: str, table: str = "filter", chain: str = "FORWARD") -> Iterat
 
 def node_rule(action: str, chain: str, *rule: str, table: str) -> None:
     """Change the packet filter of the lab's node."""
-    lab = [str(ROOT / "tests" / "lab" / "lab"), "exec", "--"]
+    # The checkout that brought the lab up is the one that knows its docker.
+    lab = [str((ROOT / ".lab").resolve().parent / "tests" / "lab" / "lab"), "exec", "--"]
     names = subprocess.run([*lab, "docker", "ps", "--format", "{{.Names}}"], check=True, capture_output=True, text=True)
     node = next(name for name in names.stdout.split() if name.endswith("-control-plane"))
     command = ["docker", "exec", node, "iptables", "-w", "-t", table, action, chain, *rule, "-j", "DROP"]

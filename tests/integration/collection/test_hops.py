@@ -253,7 +253,7 @@ def privileged_port_without_a_way_to_bind(chain):
     settings = '{"proxyMetadata": {"ISTIO_META_UNPRIVILEGED_POD": "true"}}'
     with (
         chain.patched("Service", chain.exposure.name, "edge", target(81), target(TARGET), "v1"),
-        chain.gateway_with(change(settings), change(None)),
+        chain.gateway_with(change(settings), change(None), ready=True),
     ):
         yield
 

@@ -43,10 +43,13 @@ def source(**source):
         ([policy("ALLOW", to("8081", methods=["GET"]))], (["gw/allow"], True)),
         ([policy("DENY", to("8081", methods=["GET"]))], (["gw/deny"], True)),
         ([policy("ALLOW", {"when": [{"key": "request.headers[a]", "values": ["b"]}]})], (["gw/allow"], True)),
-        # Addresses may be others when they arrive.
-        ([policy("ALLOW", source(ipBlocks=["10.0.0.0/8"]))], (["gw/allow"], False)),
-        ([policy("DENY", source(ipBlocks=["10.0.0.0/8"]))], (["gw/deny"], False)),
-        ([policy("DENY", {"when": [{"key": "source.ip", "values": ["10.0.0.0/8"]}]})], (["gw/deny"], False)),
+        ([policy("ALLOW", source(ipBlocks=["10.0.0.0/8"]))], (["gw/allow"], True)),
+        ([policy("ALLOW", source(ipBlocks=["10.0.0.0/8", "192.0.2.0/24"]))], ([], False)),
+        ([policy("ALLOW", source(notIpBlocks=["192.0.2.0/24"]))], (["gw/allow"], True)),
+        ([policy("DENY", source(remoteIpBlocks=["192.0.2.1"]))], (["gw/deny"], True)),
+        ([policy("DENY", source(ipBlocks=["10.0.0.0/8"]))], ([], False)),
+        ([policy("DENY", {"when": [{"key": "source.ip", "values": ["192.0.0.0/8"]}]})], (["gw/deny"], True)),
+        ([policy("DENY", {"when": [{"key": "connection.sni", "values": ["a"]}]})], (["gw/deny"], False)),
         ([policy("ALLOW", {"when": [{"key": "destination.port", "values": ["8082"]}]})], (["gw/allow"], True)),
         # From outside nobody has an identity.
         ([policy("ALLOW", source(principals=["*"]))], (["gw/allow"], True)),

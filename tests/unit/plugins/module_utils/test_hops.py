@@ -276,14 +276,24 @@ def route_taken(chain):
 
 @breaks("HOP_DENIED", f"gateways/p does not let in from here {CLIENT} on pod port 8081")
 def denied(chain):
-    chain.session = "reset"
+    # It is closed at its first byte, when the backend has accepted already.
+    chain.arrives(session="no_upstream", outcome="closed")
     policies(chain, "authorizations", "gateways", action="ALLOW", rules=[{"to": [{"operation": {"ports": ["1"]}}]}])
 
 
 @breaks("HOP_DENIED", "gateways/p")
 def denied_by_address(chain):
-    chain.session = "reset"
-    policies(chain, "authorizations", "gateways", action="DENY", rules=[{"from": [{"source": {"ipBlocks": ["::/0"]}}]}])
+    chain.arrives(session="no_upstream", outcome="reset")
+    rules = [{"from": [{"source": {"ipBlocks": ["0.0.0.0/0"]}}]}]
+    policies(chain, "authorizations", "gateways", action="DENY", rules=rules)
+
+
+@breaks("HOP_DENIED", "gateways/p")
+def denied_by_the_address_of_a_node(chain):
+    chain.arrives(session="no_upstream", outcome="closed")
+    chain.gateway_pod["status"]["hostIP"] = "10.9.0.1"
+    rules = [{"from": [{"source": {"ipBlocks": ["10.9.0.0/16"]}}]}]
+    policies(chain, "authorizations", "gateways", action="DENY", rules=rules)
 
 
 @breaks("HOP_SOURCE_RANGE", f"lets in 203.0.113.0/24 only, and the connection comes from here {CLIENT}")
@@ -489,7 +499,7 @@ def test_a_policy_that_the_connection_passed_is_not_named(kind):
         "authorizations": denied_by_address,
         "source_ranges": source_range,
     }[kind](chain)
-    chain.session = "no_upstream"
+    chain.session, chain.outcome = "no_upstream", "no_answer"
     assert chain.verdict()["code"] == "HOP_APPLICATION"
 
 
