@@ -18,10 +18,12 @@ STATES: Mapping[str, str] = {
     "no_answer": "it connects, but nothing comes back",
     "no_upstream": "it connects, but the gateway has no backend for it",
     "refused": "the connection is refused",
+    "reset": "the connection was reset",
     "timeout": "the connection request is not answered",
     "unreachable": "there is no way to that address from here",
     "unresolved": "the name does not resolve",
     "unseen": "it connects, but the gateway could not be asked for its backend",
+    "untrusted": "its certificate is not to be trusted",
     "wrong_answer": "something else came back",
 }
 
@@ -76,6 +78,8 @@ def endpoints(
                 "proof": "planned" if planned else _proof(port, seen, probed),
                 "milliseconds": _slowest(seen),
                 "detail": "" if planned else _detail(port, addresses, seen, probed),
+                # The first broken hop, which tcp_diagnose finds.
+                "hop": None,
             }
         )
     return report
@@ -126,18 +130,13 @@ def probe_targets(
         if probe["mode"] == "none" or not addresses:
             continue
         target = {
+            **probe,
             "name": port["name"],
             "addresses": addresses,
             "port": number,
-            "mode": probe["mode"],
-            "timeout": probe["timeout"],
             "gateway": port["gateway"],
             "cluster": [port["cluster"]],
         }
-        if probe["mode"] == "send":
-            target["send"] = probe["send"]
-            if probe["expect"]:
-                target["expect"] = probe["expect"]
         targets.append(target)
         gateways[port["gateway"]] = {
             "name": port["gateway"],
@@ -155,6 +154,8 @@ def report_lines(report: Iterable[Mapping[str, Any]]) -> list[str]:
         proof = item["proof"]
         if proof == "proven" and item["milliseconds"] is not None:
             proof += f" in {item['milliseconds']:.0f} ms"
+        elif item.get("hop"):
+            proof += f" at {item['hop']['code']}: {item['hop']['message']}"
         elif item["detail"]:
             proof += f": {item['detail']}"
         rows.append(

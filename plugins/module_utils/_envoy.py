@@ -29,10 +29,15 @@ class Gateway:
 
 @dataclass(frozen=True)
 class Endpoint:
-    """One backend address of a cluster: how many connections it accepted, and whether Envoy would use it."""
+    """One backend address of a cluster: how many connections it accepted, and whether Envoy would use it.
+
+    C(tried) and C(failed) count what Envoy began and what came to nothing.
+    """
 
     accepted: int
     healthy: bool
+    tried: int = 0
+    failed: int = 0
 
 
 # Cluster name to the address ("198.18.0.7:8081") of its endpoints.
@@ -83,12 +88,13 @@ def parse_clusters(text: str | bytes, wanted: Collection[str]) -> dict[str, dict
 def _endpoint(host: Mapping[str, Any]) -> tuple[str, Endpoint]:
     """Turn one C(host_statuses) entry into its address and endpoint."""
     # Envoy leaves out counters that are 0 and flags that are false.
-    accepted = next((int(stat.get("value", 0)) for stat in host.get("stats", []) if stat.get("name") == "rq_total"), 0)
+    counts = {stat.get("name"): int(stat.get("value", 0)) for stat in host.get("stats", [])}
     health = host.get("health_status", {})
     failed = health.get("failed_active_health_check") or health.get("failed_outlier_check")
     # UNHEALTHY, DRAINING and TIMEOUT get no new connections; DEGRADED ones do where nothing better is left.
     healthy = health.get("eds_health_status", "UNKNOWN") in ("UNKNOWN", "HEALTHY", "DEGRADED") and not failed
-    return _address(host.get("address", {})), Endpoint(accepted, healthy)
+    accepted, tried, failed = (counts.get(name, 0) for name in ("rq_total", "cx_total", "cx_connect_fail"))
+    return _address(host.get("address", {})), Endpoint(accepted, healthy, tried, failed)
 
 
 def _address(address: Mapping[str, Any]) -> str:

@@ -21,8 +21,11 @@ class Kind(NamedTuple):
 
 # Istio's kinds at v1beta1: the version that OpenShift Service Mesh 2 and upstream both serve.
 KINDS: Mapping[str, Kind] = {
+    "AuthorizationPolicy": Kind("security.istio.io/v1beta1", "authorizationpolicies"),
     "ConfigMap": Kind("v1", "configmaps"),
     "Deployment": Kind("apps/v1", "deployments"),
+    "DestinationRule": Kind("networking.istio.io/v1beta1", "destinationrules"),
+    "EndpointSlice": Kind("discovery.k8s.io/v1", "endpointslices"),
     "Gateway": Kind("networking.istio.io/v1beta1", "gateways"),
     "HorizontalPodAutoscaler": Kind("autoscaling/v2", "horizontalpodautoscalers"),
     "Lease": Kind("coordination.k8s.io/v1", "leases"),
@@ -32,10 +35,12 @@ KINDS: Mapping[str, Kind] = {
     "Namespace": Kind("v1", "namespaces", namespaced=False),
     "NetworkPolicy": Kind("networking.k8s.io/v1", "networkpolicies"),
     "Node": Kind("v1", "nodes", namespaced=False),
+    "PeerAuthentication": Kind("security.istio.io/v1beta1", "peerauthentications"),
     "Pod": Kind("v1", "pods"),
     "PodDisruptionBudget": Kind("policy/v1", "poddisruptionbudgets"),
     "Role": Kind("rbac.authorization.k8s.io/v1", "roles"),
     "RoleBinding": Kind("rbac.authorization.k8s.io/v1", "rolebindings"),
+    "Secret": Kind("v1", "secrets"),
     "Service": Kind("v1", "services"),
     "ServiceAccount": Kind("v1", "serviceaccounts"),
     "VirtualService": Kind("networking.istio.io/v1beta1", "virtualservices"),

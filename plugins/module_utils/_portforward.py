@@ -21,6 +21,7 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._envoy import (
     Snapshot,
     parse_clusters,
 )
+from ansible_collections.servicemesh.tcp.plugins.module_utils._envoy_view import VIEW_PATHS, PodView, parse_view
 from ansible_collections.servicemesh.tcp.plugins.module_utils._sessions import (
     INFO_PATH,
     STATS_PATH,
@@ -104,6 +105,17 @@ class EnvoyReader:
 
         answers, problems = _of_all(sorted(pods), read)
         return gather(answers.values(), problems)
+
+    def views(
+        self, namespace: str, pods: Sequence[str], wanted: Collection[str]
+    ) -> tuple[dict[str, PodView], list[str]]:
+        """Read what the Envoys of these pods have, ready or not, and what went wrong: one connection per pod."""
+
+        def read(pod: str) -> PodView:
+            return self._ask_pod(namespace, pod, VIEW_PATHS, lambda bodies: parse_view(bodies, wanted))
+
+        answers, problems = _of_all(sorted(pods), read)
+        return answers, list(problems)
 
     def _ready_pods(self, gateway: Gateway) -> list[Pod]:
         """Return the gateway's pods that get traffic."""

@@ -15,11 +15,13 @@ import errno
 import os
 import resource
 import socket
+import ssl
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any, TypeVar
 
+from ansible_collections.servicemesh.tcp.plugins.module_utils import _probe_http
 from ansible_collections.servicemesh.tcp.plugins.module_utils._envoy import Snapshot
 from ansible_collections.servicemesh.tcp.plugins.module_utils._probe_groups import (
     Group,
@@ -27,6 +29,8 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._probe_groups impo
     make_groups,
     next_wave,
 )
+from ansible_collections.servicemesh.tcp.plugins.module_utils._probe_session import Session, TlsSession, proxy_header
+from ansible_collections.servicemesh.tcp.plugins.module_utils._probe_talk import Talk
 from ansible_collections.servicemesh.tcp.plugins.module_utils._probe_target import Probe, Target, is_address
 
 Value = TypeVar("Value")
@@ -84,7 +88,7 @@ class Prober:
         self._sleep = sleep
         self._leaves: dict[Probe, list[Probe]] = {}
         self._lookups: dict[str, asyncio.Future[list[str]]] = {}
-        # Connections of mode send per cluster: they raise the very counters that prove silent ports.
+        # Connections of talkative modes per cluster: they raise the very counters that prove silent ports.
         self._opened: Counter[str] = Counter()
         self._closed: Counter[str] = Counter()
 
@@ -92,8 +96,8 @@ class Prober:
         """Probe everything and return one result per address, in the order of the targets."""
         self._slots = asyncio.Semaphore(self._concurrency)
         self._end = self._clock() + self._deadline
-        silent = [root for root in self._roots if root.target.mode == "connect"]
-        talkative = [root for root in self._roots if root.target.mode == "send"]
+        silent = [root for root in self._roots if root.target.talk.mode == "connect"]
+        talkative = [root for root in self._roots if root.target.talk.mode != "connect"]
         await asyncio.gather(self._prove_silent(silent), *map(self._prove_talkative, talkative))
         return [leaf.result() for root in self._roots for leaf in self._leaves.get(root, [root])]
 
@@ -133,8 +137,7 @@ class Prober:
     # One connection
 
     async def _connect(self, probe: Probe) -> tuple[asyncio.StreamReader, asyncio.StreamWriter] | None:
-        """Open a connection; None, and say why in the probe, where that fails."""
-        probe.begin()
+        """Open a connection and say whose it is; None, and say why in the probe, where that fails."""
         try:
             opening = asyncio.open_connection(probe.ip, probe.target.port, limit=ANSWER_LIMIT)
             session = await asyncio.wait_for(opening, probe.target.timeout)
@@ -145,6 +148,8 @@ class Prober:
             probe.end(*_connect_failure(error))
         else:
             probe.connect_ms = probe.elapsed_ms()
+            # Also a port whose server stays silent: Envoy goes no further before it has the header.
+            session[1].write(proxy_header(probe.target.talk.proxy_protocol, session[1]))
             return session
         return None
 
@@ -156,28 +161,45 @@ class Prober:
         await asyncio.gather(*(self._repeat(lambda leaf=leaf: self._exchange(leaf)) for leaf in leaves))
 
     async def _exchange(self, probe: Probe) -> bool:
-        """Make one attempt: connect, send, read until the expected text is there; return whether to stop."""
-        async with self._slots:
-            session = await self._connect(probe)
-            if session is None:
-                return probe.done
-            self._opened.update(probe.target.clusters)
-            reader, writer = session
-            answer = bytearray()
-            try:
-                writer.write(probe.target.send)
-                left = probe.target.timeout - probe.elapsed_ms() / 1000
-                await asyncio.wait_for(_read_until_expected(reader, probe, answer), left)
-                probe.end("closed", "the session was closed before anything came back")
-            except TIMEOUTS:
-                probe.end("no_answer", f"connected, but nothing came back within {probe.target.timeout:g} s")
-            except OSError as error:
-                probe.end("closed", f"the session was cut before anything came back: {_strerror(error)}")
-            finally:
-                writer.transport.abort()
-                self._closed.update(probe.target.clusters)
-        probe.judge_answer(bytes(answer))
+        """Make one attempt, of sessions that must all be right; return whether to stop."""
+        probe.begin()
+        for call in range(probe.target.talk.calls):
+            if call:
+                probe.begin_session()
+            async with self._slots:
+                await self._talk(probe)
+            if probe.state != "proven":
+                break
         return probe.done
+
+    async def _talk(self, probe: Probe) -> None:
+        """Open a session, talk, and let the answer decide."""
+        streams = await self._connect(probe)
+        if streams is None:
+            return
+        self._opened.update(probe.target.clusters)
+        answer = bytearray()
+        ended = False
+        try:
+            left = max(probe.target.timeout - probe.elapsed_ms() / 1000, 0)
+            await asyncio.wait_for(_converse(Session(*streams), probe, answer), left)
+            ended = True
+            probe.end("closed", "the session was closed before anything came back")
+        except TIMEOUTS:
+            probe.end("no_answer", f"connected, but nothing came back within {probe.target.timeout:g} s")
+        except ssl.SSLCertVerificationError as error:
+            probe.end("untrusted", f"the server's certificate is not to be trusted: {error.verify_message}")
+        except ssl.SSLEOFError:
+            probe.end("closed", "the session was closed while TLS was being set up")
+        except ssl.SSLError as error:
+            probe.end("wrong_answer", f"no TLS session: {error.reason or error}")
+        except OSError as error:
+            word = "reset" if isinstance(error, ConnectionError) else "closed"
+            probe.end(word, f"the session was cut before anything came back: {_strerror(error)}")
+        finally:
+            streams[1].transport.abort()
+            self._closed.update(probe.target.clusters)
+        judge_answer(probe, bytes(answer), ended)
 
     # Silent ports: the gateway's Envoy is the witness
 
@@ -234,6 +256,7 @@ class Prober:
 
     async def _hold(self, probe: Probe) -> None:
         """Open a session and watch it; it stays in the probe if it is still open after C(hold) seconds."""
+        probe.begin()
         async with self._slots:
             probe.session = await self._connect(probe)
         if probe.session is None:
@@ -244,17 +267,73 @@ class Prober:
         except TIMEOUTS:
             return
         except OSError as error:
-            probe.end("closed", f"the session was cut after {probe.elapsed_ms():g} ms: {_strerror(error)}")
+            probe.end("reset", f"the session was cut after {probe.elapsed_ms():g} ms: {_strerror(error)}")
         probe.hang_up()
 
 
-async def _read_until_expected(reader: asyncio.StreamReader, probe: Probe, answer: bytearray) -> None:
-    """Collect the answer until it matches, ends or grows too long."""
-    while len(answer) < ANSWER_LIMIT and (chunk := await reader.read(ANSWER_LIMIT)):
+async def _converse(session: Session | TlsSession, probe: Probe, answer: bytearray) -> None:
+    """Say what is to be said, and collect the answer until it is complete, ends or grows too long."""
+    talk = probe.target.talk
+    name = (talk.tls.sni if talk.tls else "") or probe.host
+    if talk.tls:
+        # An address goes into no SNI, but is what the certificate is then verified against.
+        session = TlsSession(session, talk.tls, name)
+        probe.certificate = await session.handshake()
+    if talk.mode == "tls":
+        return
+    if said := _probe_http.request(talk.http.path, talk.http.host or name) if talk.http else talk.send:
+        session.write(said)
+    if talk.half_close:
+        session.end()
+    while len(answer) < ANSWER_LIMIT and (chunk := await session.read()):
         probe.heard(chunk)
         answer += chunk
-        if probe.target.expect.search(answer):
+        if _is_complete(talk, bytes(answer)):
             return
+
+
+def _is_complete(talk: Talk, answer: bytes) -> bool:
+    """Whether nothing more needs to be waited for."""
+    if talk.http:
+        try:
+            return _probe_http.parse(answer) is not None
+        except ValueError:
+            return True
+    # A peer that was told that nothing more comes must close its own side as well, so its end is waited for.
+    return not talk.half_close and bool(talk.expect.search(answer))
+
+
+def judge_answer(probe: Probe, answer: bytes, ended: bool) -> None:
+    """Let an answer decide: right or wrong; without one, what C(end) said stays. C(ended): it came to its end."""
+    talk = probe.target.talk
+    if talk.mode == "tls":
+        if probe.certificate is not None and ended:
+            probe.end("proven")
+        return
+    if not answer:
+        return
+    body = answer
+    if talk.http:
+        try:
+            response = _probe_http.parse(answer, ended)
+        except ValueError as error:
+            probe.end("wrong_answer", f"{error}")
+            return
+        if response is None:
+            probe.end("wrong_answer", "an answer came, but not its end")
+            return
+        body = response.body
+        if not (response.status == talk.http.status if talk.http.status else 200 <= response.status < 300):
+            probe.end("wrong_answer", f"its status is {response.status}, not {talk.http.status or '200 to 299'}")
+            return
+    if not talk.expect.search(body):
+        probe.end("wrong_answer", f"an answer came, but {talk.expected} is not in it")
+    elif talk.half_close and not ended:
+        probe.end("wrong_answer", "the right answer came, but no end of it after our side was closed")
+    else:
+        probe.end("proven")
+        if talk.calls > 1:
+            probe.count(body)
 
 
 async def _watch(probe: Probe) -> None:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from ansible_collections.servicemesh.tcp.plugins.module_utils._envoy import Snapshot, Verdict, judge, lacks
-from ansible_collections.servicemesh.tcp.plugins.module_utils._probe_target import Probe
+from ansible_collections.servicemesh.tcp.plugins.module_utils._probe_target import CUT, Probe
 
 Item = TypeVar("Item")
 
@@ -58,9 +58,10 @@ def judge_group(
     """Write a group's verdict into its probes; return parts of the group where a further look can tell them apart."""
     for probe in group.probes:
         if probe.session and (probe.session[0].at_eof() or probe.session[0].exception()):
-            probe.end("closed", f"the session was closed after {probe.elapsed_ms():g} ms")
+            word = "reset" if probe.session[0].exception() else "closed"
+            probe.end(word, f"the session was {word} after {probe.elapsed_ms():g} ms")
             probe.hang_up()
-        if probe.state == "closed" and group.gateway:
+        if probe.state in CUT and group.gateway:
             probe.detail += f"; {missing}" if (missing := lacks(before[group.gateway], group.clusters)) else ""
     held = [probe for probe in group.probes if probe.session]
     if not held:
@@ -70,7 +71,7 @@ def judge_group(
             probe.end("unseen", "the session is open, but no gateway and cluster are named to confirm it", retry=False)
         return []
     # Sessions that were closed meanwhile may have reached a backend, too.
-    cut = sum(1 for probe in group.probes if probe.state == "closed")
+    cut = sum(1 for probe in group.probes if probe.state in CUT)
     cut += sum(others.get(cluster, 0) for cluster in group.clusters)
     evidence = judge(before[group.gateway], after[group.gateway], group.clusters, len(held), cut)
     state = {Verdict.PROVEN: "proven", Verdict.UNSEEN: "unseen"}.get(evidence.verdict, "no_upstream")

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import ipaddress
 import math
-import re
 import time
 from asyncio import StreamReader, StreamWriter
 from collections import Counter
@@ -17,12 +16,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-MODES = ("connect", "send")
+from ansible_collections.servicemesh.tcp.plugins.module_utils._probe_talk import Talk, TalkError, read_talk
+
 STATES = (
     "proven",
     "wrong_answer",
+    "untrusted",
     "no_answer",
     "closed",
+    "reset",
     "refused",
     "timeout",
     "unresolved",
@@ -30,9 +32,11 @@ STATES = (
     "no_upstream",
     "unseen",
 )
-# Characters of an answer that are reported.
+# How a session ends that was open: the peer may have had a backend for it.
+CUT = ("closed", "reset")
+# Characters of an answer that are reported, and kinds of answers in a tally.
 ANSWER_SHOWN = 200
-ESCAPES = {"n": b"\n", "r": b"\r", "t": b"\t", "0": b"\0", "\\": b"\\"}
+KINDS_SHOWN = 20
 
 
 class TargetError(ValueError):
@@ -41,16 +45,12 @@ class TargetError(ValueError):
 
 @dataclass(frozen=True)
 class Target:
-    """One port to prove, on every address given for it. C(timeout) is seconds of one attempt."""
+    """One port to prove, on every address given for it. C(timeout) is seconds of one session."""
 
     name: str
     addresses: tuple[str, ...]
     port: int
-    mode: str = "connect"
-    send: bytes = b""
-    expect: re.Pattern[bytes] | None = None
-    # The expectation as people wrote it, for messages.
-    expected: str = ""
+    talk: Talk = field(default_factory=Talk)
     timeout: float = 5.0
     gateway: str | None = None
     clusters: frozenset[str] = frozenset()
@@ -59,34 +59,22 @@ class Target:
 def parse_target(record: Mapping[str, Any]) -> Target:
     """Make a target of a task's record; raise TargetError with what is wrong and how to mend it."""
     name = record["name"]
-    mode = record.get("mode") or "connect"
-    sent, expect = record.get("send"), record.get("expect")
     timeout = record["timeout"] if record.get("timeout") is not None else 5.0
-    if mode not in MODES:
-        raise TargetError(f"target {name}: mode {mode!r} is not one of {', '.join(MODES)}")
     if not record.get("addresses"):
         raise TargetError(f"target {name}: no address is given; name at least one IP address or host name")
     if not 1 <= record["port"] <= 65535:
         raise TargetError(f"target {name}: port {record['port']} is out of range; ports go from 1 to 65535")
     if not 0 < timeout < math.inf:
         raise TargetError(f"target {name}: timeout is {timeout}; give a number of seconds above 0")
-    if mode == "connect" and (sent or expect):
-        raise TargetError(f"target {name}: send and expect need mode: send")
-    if mode == "send" and not sent:
-        raise TargetError(f"target {name}: mode send needs the text to send (send)")
     try:
-        data = unescape(sent or "")
-        pattern = pattern_of(expect, data) if mode == "send" else None
-    except ValueError as error:
+        talk = read_talk(record)
+    except TalkError as error:
         raise TargetError(f"target {name}: {error}") from error
     return Target(
         name=name,
         addresses=tuple(dict.fromkeys(record["addresses"])),
         port=record["port"],
-        mode=mode,
-        send=data,
-        expect=pattern,
-        expected=expect or (sent or "").strip(),
+        talk=talk,
         timeout=timeout,
         gateway=record.get("gateway"),
         clusters=frozenset(record.get("cluster") or ()),
@@ -100,33 +88,6 @@ def is_address(host: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def unescape(text: str) -> bytes:
-    r"""Turn C(\n \r \t \0 \\ \xNN) into the bytes they stand for, the rest into UTF-8; raise ValueError for others."""
-
-    def replace(match: re.Match[bytes]) -> bytes:
-        code = match[1].decode(errors="replace")
-        if code in ESCAPES:
-            return ESCAPES[code]
-        if len(code) == 3:
-            return bytes.fromhex(code[1:])
-        raise ValueError(f"\\{code} is no escape; known are \\n \\r \\t \\0 \\\\ and \\xNN")
-
-    return re.sub(rb"\\(x[0-9a-fA-F]{2}|.|$)", replace, text.encode(), flags=re.DOTALL)
-
-
-def pattern_of(expect: str | None, sent: bytes) -> re.Pattern[bytes]:
-    """Compile what must be within the answer: C(/regular expression/), text, or what was sent."""
-    if expect and len(expect) > 2 and expect.startswith("/") and expect.endswith("/"):
-        try:
-            return re.compile(expect[1:-1].encode())
-        except re.error as error:
-            raise ValueError(f"expect {expect} is no regular expression: {error}") from error
-    wanted = unescape(expect) if expect else sent.strip()
-    if not wanted:
-        raise ValueError("the text sent is only white space, so say what must come back (expect)")
-    return re.compile(re.escape(wanted))
 
 
 @dataclass(eq=False)
@@ -144,12 +105,20 @@ class Probe:
     answer: str = ""
     detail: str = ""
     retry: bool = True
+    certificate: dict[str, Any] | None = None
+    tally: Counter[str] = field(default_factory=Counter)
     session: tuple[StreamReader, StreamWriter] | None = field(default=None, repr=False)
 
     def begin(self) -> None:
-        """Begin an attempt: start its clock and forget the last one's findings."""
+        """Begin an attempt, which may be of several sessions."""
         self.attempts += 1
+        self.tally.clear()
+        self.begin_session()
+
+    def begin_session(self) -> None:
+        """Begin a session: start its clock and forget the last one's findings."""
         self.started = time.perf_counter()
+        self.certificate = None
         self.connect_ms = self.first_byte_ms = None
         self.state = self.answer = self.detail = ""
         self.retry = True
@@ -169,12 +138,12 @@ class Probe:
         """Record how the attempt ended."""
         self.state, self.detail, self.retry = state, detail, retry
 
-    def judge_answer(self, answer: bytes) -> None:
-        """Let an answer decide: right or wrong; without one, what C(end) said stays."""
-        if self.target.expect.search(answer):
-            self.end("proven")
-        elif answer:
-            self.end("wrong_answer", f"an answer came, but {self.target.expected} is not in it")
+    def count(self, answer: bytes) -> None:
+        """Count one more right answer of an attempt of several sessions: what its pattern's first group matched."""
+        found = self.target.talk.expect.search(answer)
+        kind = found[1] if found and found.re.groups and found[1] is not None else answer.strip()
+        text = kind.decode(errors="backslashreplace")[:ANSWER_SHOWN]
+        self.tally[text if text in self.tally or len(self.tally) < KINDS_SHOWN else "(others)"] += 1
 
     def hang_up(self) -> None:
         """Close the session at once, if there is one."""
@@ -199,6 +168,8 @@ class Probe:
             "first_byte_ms": self.first_byte_ms,
             "attempts": self.attempts,
             "answer": self.answer,
+            "tally": dict(self.tally),
+            "certificate": self.certificate,
             "detail": self.detail,
         }
 

@@ -11,7 +11,12 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ansible_collections.servicemesh.tcp.plugins.module_utils._findings import finding
-from ansible_collections.servicemesh.tcp.plugins.module_utils._probe_target import pattern_of, unescape
+from ansible_collections.servicemesh.tcp.plugins.module_utils._probe_talk import (
+    MODES,
+    TALK_KEYS,
+    TalkError,
+    read_talk,
+)
 from ansible_collections.servicemesh.tcp.plugins.module_utils._ranges import read_ports
 from ansible_collections.servicemesh.tcp.plugins.module_utils._reading import (
     Problems,
@@ -34,42 +39,32 @@ RECORD_KEYS = words(
 )
 RECORD_BUILT = words("name gateway port target_port node_port backend protocol probe was adopt")
 BACKEND_KEYS = words("namespace service port")
-PROBE_KEYS = words("mode from send expect timeout")
-PROBE_BUILT = words("mode send expect timeout")
-PROBE_MODES = ("connect", "send", "none")
+PROBE_BUILT = frozenset(["mode", "timeout", *TALK_KEYS])
+PROBE_KEYS = PROBE_BUILT | words("from")
+PROBE_MODES = (*MODES, "none")
 
 
 def _probe(problems: Problems, value: Any) -> dict[str, Any]:
-    """Read how a port is proven; a record without a word is proven by a silent session."""
+    """Read how a port is proven; a record without a word is proven by a silent session.
+
+    What is to be said is read here as the proof after the write reads it, so that it does not fail on it.
+    """
     probe = read_dict(problems, "probe", value)
     check_keys(problems, "probe.", probe, PROBE_KEYS, PROBE_BUILT)
-    mode = probe.get("mode", "send" if "send" in probe else "connect")
-    result: dict[str, Any] = {"mode": read_choice(problems, "probe.mode", mode, PROBE_MODES)}
-    if mode == "send":
-        result |= _talk(problems, probe)
-    else:
-        for key in ("send", "expect"):
-            if key in probe:
-                problems.invalid(f"probe.{key}", probe[key], f"it has no meaning with mode {mode!r}")
-    result["timeout"] = to_number(probe.get("timeout", 5))
-    if result["timeout"] is None:
-        problems.invalid("probe.timeout", probe["timeout"], "it must be a number of seconds above 0")
-    return result
-
-
-def _talk(problems: Problems, probe: Mapping[str, Any]) -> dict[str, str]:
-    """Read what is sent and expected; both are compiled here, so that the proof after the write does not fail on it."""
-    sent, expect = probe.get("send"), probe.get("expect", "")
-    if not isinstance(sent, str) or not sent:
-        problems.invalid("probe.send", sent, "mode 'send' needs the text to send")
-    elif not isinstance(expect, str):
-        problems.invalid("probe.expect", expect, "it must be a text, or a pattern between slashes")
-    else:
+    mode = read_choice(problems, "probe.mode", probe.get("mode", "send" if "send" in probe else "connect"), PROBE_MODES)
+    given = {key: probe[key] for key in TALK_KEYS if key in probe}
+    if mode == "none":
+        for key in given:
+            problems.invalid(f"probe.{key}", given[key], "it has no meaning with mode 'none'")
+    elif mode in MODES:
         try:
-            pattern_of(expect, unescape(sent))
-        except ValueError as error:
-            problems.invalid("probe", {"send": sent, "expect": expect}, str(error))
-    return {"send": sent, "expect": expect}
+            read_talk({**given, "mode": mode})
+        except TalkError as error:
+            problems.invalid(f"probe.{error.key}" if error.key else "probe", error.value, error.rule)
+    timeout = to_number(probe.get("timeout", 5))
+    if timeout is None:
+        problems.invalid("probe.timeout", probe["timeout"], "it must be a number of seconds above 0")
+    return {"mode": mode, **given, "timeout": timeout}
 
 
 def _read_record(raw: Mapping[str, Any], subject: str) -> tuple[dict[str, Any], list[dict[str, str]]]:

@@ -14,8 +14,8 @@ author:
 description:
   - Connects to TCP ports from where it runs, all at once, and tells for each address whether a backend is behind it.
   - An open port proves nothing, because Envoy, load balancers and node ports accept a connection before there is a
-    backend. So a port is V(proven) only if the expected bytes came back (mode V(send)), or, for a protocol whose
-    server stays silent (mode V(connect)), if the session stays open and the Envoys of the gateway counted a
+    backend. So a port is V(proven) only if the expected bytes came back (every mode but V(connect)), or, for a protocol
+    whose server stays silent (mode V(connect)), if the session stays open and the Envoys of the gateway counted a
     connection that a backend accepted and have a healthy endpoint.
   - The Envoys are asked through the API server's port forwarding, once before and once after all sessions are opened.
     Ports that share an Envoy cluster share its counters. They are proven together, which RV(results[].detail) says, and
@@ -69,20 +69,79 @@ options:
         choices:
           connect: Nothing is sent. The Envoys of O(targets[].gateway) say whether a backend accepted the session.
           send: O(targets[].send) is sent, and O(targets[].expect) must be in the answer.
+          banner: Nothing is sent, and O(targets[].expect), or anything, must come. For servers that speak first.
+          http: A C(GET) request is sent. The status must be O(targets[].status), and O(targets[].expect) in the body.
+          tls: A TLS session is set up, and nothing sent. This proves whoever ends TLS, which is the backend unless the
+            gateway does.
+          ssh: An SSH server must give its version, as it does unasked.
+          smtp: A mail server must greet with C(220), as it does unasked.
+          ftp: An FTP server must greet with C(220), as it does unasked.
+          mysql: A MySQL or MariaDB server must greet, as it does unasked; its refusal of this host is an answer, too.
+          postgres: C(SSLRequest) is sent, and a PostgreSQL server must say yes or no to it.
+          redis: C(PING) is sent, and a Redis server must answer, or ask for a password.
       send:
         description:
           - The text to send. V(\\n), V(\\r), V(\\t), V(\\0), V(\\\\) and V(\\xNN) are bytes that are hard to write.
+            V(hex:) before pairs of hexadecimal digits stands for those bytes, such as V(hex:00 ff).
           - Needed with O(targets[].mode=send), refused otherwise.
         type: str
       expect:
         description:
           - What must be within the first 64 KiB of the answer. Text, with the same escapes as O(targets[].send), or a
             regular expression (Python, on bytes) between two slashes, such as V(/^SSH-2/).
-          - Defaults to what was sent, less white space at both ends, which is right for an echo server.
+          - Defaults to what was sent, less white space at both ends, which is right for an echo server, and to anything
+            with O(targets[].mode=banner) and O(targets[].mode=http). Refused with the other modes.
         type: str
+      calls:
+        description:
+          - How many sessions make one attempt, from 1 to 1000, one after the other. Each of them must be right.
+            RV(results[].tally) says how often which answer came, for weighted backends.
+          - Defaults to V(1). Refused with O(targets[].mode=connect) and O(targets[].mode=tls).
+        type: int
+      half_close:
+        description:
+          - Whether our side is closed after O(targets[].send). The right answer must come all the same, and the server
+            must close its side then. Only with O(targets[].mode=send), and not within TLS.
+        type: bool
+      proxy_protocol:
+        description:
+          - Which version of the PROXY protocol is sent first, with the real ends of the session. For gateways that want
+            one, as they do behind some load balancers.
+        type: str
+        choices: [v1, v2]
+      tls:
+        description:
+          - Whether to talk within TLS. With the modes V(send), V(banner), V(http), V(smtp), V(ftp) and V(redis).
+        type: bool
+      sni:
+        description:
+          - The server name that TLS sends and verifies. Defaults to the address, if that is a name.
+        type: str
+      verify:
+        description:
+          - Whether the server's certificate must be valid, for this name, and of an authority that is trusted. The
+            default is that it need not, because RV(results[].certificate) says what there is to know.
+        type: bool
+      ca:
+        description:
+          - With O(targets[].verify=true), the authorities that are trusted, as PEM text. Defaults to the system's.
+        type: str
+      path:
+        description:
+          - What O(targets[].mode=http) asks for. Defaults to V(/).
+        type: str
+      host:
+        description:
+          - The C(Host) header of O(targets[].mode=http). Defaults to O(targets[].sni), or else the address.
+        type: str
+      status:
+        description:
+          - The status that O(targets[].mode=http) must bring. Defaults to any from 200 to 299, because a gateway makes
+            others itself.
+        type: int
       timeout:
         description:
-          - Seconds for one attempt, from the connection request to the answer.
+          - Seconds for one session, from the connection request to the answer.
         type: float
         default: 5.0
       gateway:
@@ -93,8 +152,8 @@ options:
         description:
           - The Envoy clusters behind the port, as Envoy names them, such as
             V(outbound|8081||echo-8081.echoserver-8000.svc.cluster.local), one per weighted backend.
-          - Name them with mode V(send), too, where silent ports lead to the same cluster, so that its connections are
-            not taken for theirs.
+          - Name them with the other modes, too, where silent ports lead to the same cluster, so that its connections
+            are not taken for theirs.
         type: list
         elements: str
         default: []
@@ -176,6 +235,22 @@ EXAMPLES = r"""
           istio: edge
   register: probe
 
+- name: Prove a database by its protocol, and a TLS port by a certificate that is valid for its name
+  servicemesh.tcp.tcp_probe:
+    targets:
+      - name: orders-db
+        addresses: ["{{ edge_address }}"]
+        port: 5432
+        mode: postgres
+      - name: billing
+        addresses: ["{{ edge_address }}"]
+        port: 8443
+        mode: tls
+        sni: billing.example.com
+        verify: true
+        ca: "{{ lookup('ansible.builtin.file', 'billing-ca.pem') }}"
+  register: probe
+
 - name: Fail unless every port is proven
   ansible.builtin.assert:
     that: probe.summary.proven == probe.summary.total
@@ -215,7 +290,9 @@ results:
         - V(proven), a backend answered, or accepted the session.
         - V(wrong_answer), something else than O(targets[].expect) came back.
         - V(no_answer), connected, and nothing came back.
-        - V(closed), connected, and the peer closed or reset the session.
+        - V(untrusted), TLS, and its certificate is not valid for O(targets[].verify=true).
+        - V(closed), connected, and the peer closed the session.
+        - V(reset), connected, and the session was cut off.
         - V(refused), the connection was refused.
         - V(timeout), the connection request was not answered.
         - V(unresolved), the name does not resolve.
@@ -246,6 +323,31 @@ results:
       returned: always
       type: str
       sample: "hello\n"
+    tally:
+      description: >-
+        With O(targets[].calls) above 1, how often each answer came in the last attempt. An answer is what the first
+        group of a pattern in O(targets[].expect) matched, or else all of it. Past 20 different ones the rest are
+        C((others)).
+      returned: always
+      type: dict
+      sample: {"v1": 7, "v2": 3}
+    certificate:
+      description: Of the server in the last attempt, where there was TLS; null otherwise.
+      returned: always
+      type: dict
+      sample: {"names": ["db.example.com"], "not_after": "2027-05-01T12:00:00Z"}
+      contains:
+        names:
+          description: The alternative names, or the common name where there are none.
+          returned: always
+          type: list
+          elements: str
+          sample: [db.example.com]
+        not_after:
+          description: The last moment that it is valid.
+          returned: always
+          type: str
+          sample: "2027-05-01T12:00:00Z"
     detail:
       description: What was seen, in one sentence; empty where V(proven) needs no comment.
       returned: always
@@ -261,6 +363,8 @@ results:
       first_byte_ms: 2.3
       attempts: 1
       answer: "hello\n"
+      tally: {}
+      certificate: null
       detail: ""
 summary:
   description: How many results there are (C(total)), and how many of each state.
@@ -277,8 +381,8 @@ summary:
       returned: always
       type: int
       sample: 6
-  sample: {total: 6, proven: 5, wrong_answer: 0, no_answer: 0, closed: 1, refused: 0, timeout: 0, unresolved: 0,
-    unreachable: 0, no_upstream: 0, unseen: 0}
+  sample: {total: 6, proven: 5, wrong_answer: 0, untrusted: 0, no_answer: 0, closed: 1, reset: 0, refused: 0,
+    timeout: 0, unresolved: 0, unreachable: 0, no_upstream: 0, unseen: 0}
 api_requests:
   description: How many requests were sent to the API server.
   returned: success
@@ -295,8 +399,8 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.servicemesh.tcp.plugins.module_utils._client import Api, ApiError, auth_argument_spec
 from ansible_collections.servicemesh.tcp.plugins.module_utils._envoy import Gateway, Snapshot
 from ansible_collections.servicemesh.tcp.plugins.module_utils._probe import Prober, sockets_allowed
+from ansible_collections.servicemesh.tcp.plugins.module_utils._probe_talk import MODES
 from ansible_collections.servicemesh.tcp.plugins.module_utils._probe_target import (
-    MODES,
     Target,
     TargetError,
     parse_target,
@@ -313,6 +417,16 @@ def argument_spec() -> dict[str, Any]:
         "mode": {"type": "str", "default": "connect", "choices": list(MODES)},
         "send": {"type": "str"},
         "expect": {"type": "str"},
+        "calls": {"type": "int"},
+        "half_close": {"type": "bool"},
+        "proxy_protocol": {"type": "str", "choices": ["v1", "v2"]},
+        "tls": {"type": "bool"},
+        "sni": {"type": "str"},
+        "verify": {"type": "bool"},
+        "ca": {"type": "str"},
+        "path": {"type": "str"},
+        "host": {"type": "str"},
+        "status": {"type": "int"},
         "timeout": {"type": "float", "default": 5.0},
         "gateway": {"type": "str"},
         "cluster": {"type": "list", "elements": "str", "default": []},
@@ -365,7 +479,7 @@ def main() -> None:
     try:
         targets, gateways = check_options(module.params)
         # Talkative ports are proven without the cluster.
-        api = Api(module) if any(target.mode == "connect" and target.gateway for target in targets) else None
+        api = Api(module) if any(target.talk.mode == "connect" and target.gateway for target in targets) else None
     except TargetError as error:
         module.fail_json(msg=str(error))
     except ApiError as error:

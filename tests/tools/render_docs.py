@@ -83,6 +83,7 @@ def findings_page() -> str:
         "",
         "What a run has to say of your input and of the cluster. A code keeps its meaning for ever.",
         "An `error` stops the run before anything is written; a `warning` does not stop it.",
+        "A `HOP_` code is the verdict on a port whose proof failed after the write, see [proof.md](proof.md).",
         "Every message begins with what it is about: a record, a gateway, an object, a set.",
         "Words in capitals stand for the names and numbers of your case.",
         "",

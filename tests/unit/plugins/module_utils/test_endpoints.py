@@ -75,6 +75,7 @@ def test_an_endpoint_to_the_leaf():
             "proof": "proven",
             "milliseconds": 12.4,
             "detail": "",
+            "hop": None,
         }
     ]
 
@@ -187,6 +188,14 @@ def test_the_table():
         "edge     198.18.0.1, 198.18.0.2  22    apps/echo:9000  proven in 13 ms",
         "edge     -                       8081  apps/echo:9000  broken: its load balancer has no address",
     ]
+
+
+def test_the_table_names_the_broken_hop():
+    (item,) = _endpoints.endpoints(mapped(), [BALANCED], results=[result("refused")])
+    item["hop"] = {"code": "HOP_PODS_MISSING", "message": "record 'a': gateway gateways/edge has no pod: why."}
+    assert _endpoints.report_lines([item])[1].endswith(
+        "apps/echo:9000  broken at HOP_PODS_MISSING: record 'a': gateway gateways/edge has no pod: why."
+    )
 
 
 def test_the_table_of_nothing_has_its_head():

@@ -57,7 +57,7 @@ def gateway(*counts: int, healthy: bool = True, cluster: str = ECHO) -> Snapshot
 
 def test_parse_keeps_only_what_was_asked_for():
     assert parse_clusters(clusters_answer(), {ECHO, OTHER}) == {
-        ECHO: {UP: Endpoint(3, True), "10.0.0.8:8081": Endpoint(0, True)},
+        ECHO: {UP: Endpoint(3, True, 9), "10.0.0.8:8081": Endpoint(0, True)},
         OTHER: {},
     }
 

@@ -441,7 +441,8 @@ def test_the_whole_text_of_a_finding(code):
 
 
 def test_every_code_is_provoked():
-    assert set(TEXTS) == set(CATALOGUE)
+    # The verdicts on a broken chain are test_hops'.
+    assert set(TEXTS) == {code for code in CATALOGUE if not code.startswith("HOP_")}
 
 
 def test_a_code_keeps_its_severity():

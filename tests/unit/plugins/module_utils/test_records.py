@@ -8,6 +8,8 @@ import pytest
 from ansible_collections.servicemesh.tcp.plugins.module_utils._ranges import AUTO_RULE, PORTS_RULE
 from ansible_collections.servicemesh.tcp.plugins.module_utils._reading import DNS_LABEL_RULE as LABEL_RULE
 from ansible_collections.servicemesh.tcp.plugins.module_utils._records import (
+    PROBE_KEYS,
+    PROBE_MODES,
     RECORD_BUILT,
     RECORD_KEYS,
     entries,
@@ -60,8 +62,9 @@ def test_a_port_is_a_number_or_text(written, read):
         ({}, {"mode": "connect", "timeout": 5}),
         ({"mode": "none"}, {"mode": "none", "timeout": 5}),
         ({"timeout": 0.5}, {"mode": "connect", "timeout": 0.5}),
+        ({"mode": "postgres", "calls": "3"}, {"mode": "postgres", "calls": "3", "timeout": 5}),
         ({"timeout": "2.5"}, {"mode": "connect", "timeout": 2.5}),
-        ({"send": "hi"}, {"mode": "send", "send": "hi", "expect": "", "timeout": 5}),
+        ({"send": "hi"}, {"mode": "send", "send": "hi", "timeout": 5}),
         (
             {"mode": "send", "send": "hi", "expect": "/o/"},
             {"mode": "send", "send": "hi", "expect": "/o/", "timeout": 5},
@@ -165,7 +168,7 @@ RECORDS = [
     ({"probe": "none"}, [f"{INVALID}probe: 'none' is not valid; it must be a mapping."]),
     (
         {"probe": {"mode": "ping"}},
-        [f"{INVALID}probe.mode: 'ping' is not valid; it must be one of connect, send, none."],
+        [f"{INVALID}probe.mode: 'ping' is not valid; it must be one of {', '.join(PROBE_MODES)}."],
     ),
     (
         {"probe": {"mode": "send"}},
@@ -178,6 +181,10 @@ RECORDS = [
     (
         {"probe": {"mode": "none", "send": "x"}},
         [f"{INVALID}probe.send: 'x' is not valid; it has no meaning with mode 'none'."],
+    ),
+    (
+        {"probe": {"mode": "postgres", "send": "x"}},
+        [f"{INVALID}probe.send: 'x' is not valid; it has no meaning with mode 'postgres'."],
     ),
     ({"probe": {"from": "pod"}}, [f"KEY_NOT_BUILT record 'a': 'probe.from' {NOT_BUILT}"]),
     *(
@@ -198,7 +205,7 @@ def test_a_mistake_in_a_record(change, said):
 def test_an_unknown_key_that_is_near_nothing_lists_all_that_are_known():
     (said,) = record_says(record(probe={"zzz": 1}))
     assert said == (
-        "KEY_UNKNOWN record 'a': 'probe.zzz' is not a known key; known are expect, from, mode, send, timeout."
+        "KEY_UNKNOWN record 'a': 'probe.zzz' is not a known key; known are " + ", ".join(sorted(PROBE_KEYS)) + "."
     )
 
 

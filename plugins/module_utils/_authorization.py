@@ -1,0 +1,143 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What Istio's AuthorizationPolicies say to a TCP connection (istio.io "Authorization Policy").
+
+DENY goes before ALLOW; where any ALLOW policy is about a pod, what none of them allows is denied. A rule that asks for
+anything of HTTP allows no TCP; in a DENY rule what it asks of HTTP is left out, so that it denies the more.
+
+This module_util is **PRIVATE** and should only be used by this collection. Breaking changes can occur any time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from ansible_collections.servicemesh.tcp.plugins.module_utils._network_policies import in_ranges
+
+ADDRESS_KEYS = {"ipBlocks", "notIpBlocks", "remoteIpBlocks", "notRemoteIpBlocks"}
+IDENTITY_KEYS = {"principals", "notPrincipals", "namespaces", "notNamespaces", "serviceAccounts", "notServiceAccounts"}
+REQUEST_KEYS = {"requestPrincipals", "notRequestPrincipals"}
+HTTP_KEYS = {"hosts", "notHosts", "methods", "notMethods", "paths", "notPaths"}
+
+
+def denied_by(
+    policies: Iterable[Mapping[str, Any]],
+    root: str,
+    namespace: str,
+    labels: Mapping[str, str],
+    port: int,
+    client: str = "",
+) -> tuple[list[str], bool]:
+    """Return the policies that deny a client a TCP port of a pod, and whether that is certain; none where it passes.
+
+    C(policies) are those of the pod's namespace and of the root one. C(client) is the address with which a client from
+    outside arrives. Without one it is a pod of the mesh, of which neither address nor identity is known.
+    """
+    applied = [item for item in policies if _is_about(item, root, namespace, labels)]
+    unclear: list[str] = []
+    for item in applied:
+        if _action(item) == "DENY":
+            verdict = _matches_any(item, port, client)
+            if verdict:
+                return [_name(item)], True
+            if verdict is None:
+                unclear.append(_name(item))
+    allowing = [item for item in applied if _action(item) == "ALLOW"]
+    verdicts = [_matches_any(item, port, client) for item in allowing]
+    if allowing and True not in verdicts:
+        return [_name(item) for item in allowing], None not in verdicts
+    return unclear, False
+
+
+def _is_about(policy: Mapping[str, Any], root: str, namespace: str, labels: Mapping[str, str]) -> bool:
+    """Tell whether a policy is about a pod: of its namespace, or of the root one, with labels that the pod has."""
+    spec = policy.get("spec") or {}
+    # targetRefs are about Gateway API objects.
+    if policy["metadata"]["namespace"] not in (namespace, root) or spec.get("targetRefs") or spec.get("targetRef"):
+        return False
+    if (policy["metadata"].get("annotations") or {}).get("istio.io/dry-run") == "true":
+        return False
+    wanted = (spec.get("selector") or {}).get("matchLabels") or {}
+    return wanted.items() <= labels.items()
+
+
+def _action(policy: Mapping[str, Any]) -> str:
+    """Return a policy's action."""
+    return (policy.get("spec") or {}).get("action", "ALLOW")
+
+
+def _matches_any(policy: Mapping[str, Any], port: int, client: str) -> bool | None:
+    """Tell whether any rule of a policy matches; V(None) where that is not known."""
+    verdicts = [
+        _matches(rule, port, client, _action(policy) == "DENY")
+        for rule in (policy.get("spec") or {}).get("rules") or []
+    ]
+    return True if True in verdicts else None if None in verdicts else False
+
+
+def _matches(rule: Mapping[str, Any], port: int, client: str, denies: bool) -> bool | None:
+    """Tell whether one rule matches a TCP connection."""
+    operations = [item.get("operation") or {} for item in rule.get("to") or []] or [{}]
+    sources = [item.get("source") or {} for item in rule.get("from") or []] or [{}]
+    parts = [
+        _or(_operation(item, port, denies) for item in operations),
+        _or(_source(item, client, denies) for item in sources),
+        *(_condition(item, port, client, denies) for item in rule.get("when") or []),
+    ]
+    return False if False in parts else None if None in parts else True
+
+
+def _or(verdicts: Iterable[bool | None]) -> bool | None:
+    """Return whether any holds."""
+    given = list(verdicts)
+    return True if True in given else None if None in given else False
+
+
+def _operation(operation: Mapping[str, Any], port: int, denies: bool) -> bool | None:
+    """Tell whether an operation is this port; one that asks for HTTP is no TCP."""
+    if operation.keys() & HTTP_KEYS and not denies:
+        return False
+    ports, others = operation.get("ports"), operation.get("notPorts")
+    return (not ports or str(port) in ports) and not (others and str(port) in others)
+
+
+def _source(source: Mapping[str, Any], client: str, denies: bool) -> bool | None:
+    """Tell whether a source is this client, V(None) where that is not known."""
+    if source.keys() & REQUEST_KEYS and not denies:
+        return False
+    if source.keys() & IDENTITY_KEYS:
+        if not client:
+            return None
+        # A client from outside is nobody in the mesh, and so not somebody.
+        if any(source.get(key) for key in IDENTITY_KEYS if not key.startswith("not")):
+            return False
+    if not source.keys() & ADDRESS_KEYS:
+        return True
+    return _in_blocks(
+        [*source.get("ipBlocks", ()), *source.get("remoteIpBlocks", ())],
+        [*source.get("notIpBlocks", ()), *source.get("notRemoteIpBlocks", ())],
+        client,
+    )
+
+
+def _in_blocks(blocks: Sequence[str], others: Sequence[str], client: str) -> bool | None:
+    """Tell whether an address is in one of some blocks, no blocks being all, and in none of others."""
+    if not client:
+        return None
+    return (not blocks or in_ranges(blocks, client)) and not in_ranges(others, client)
+
+
+def _condition(condition: Mapping[str, Any], port: int, client: str, denies: bool) -> bool | None:
+    """Tell whether a condition holds, V(None) where it is about what is not known of the client."""
+    key, values, others = condition["key"], condition.get("values"), condition.get("notValues")
+    if key == "destination.port":
+        return (not values or str(port) in values) and not (others and str(port) in others)
+    if key in ("source.ip", "remote.ip"):
+        return _in_blocks(values or (), others or (), client)
+    return denies if key.startswith("request.") else None
+
+
+def _name(policy: Mapping[str, Any]) -> str:
+    """Name a policy."""
+    return f"{policy['metadata']['namespace']}/{policy['metadata']['name']}"

@@ -1,0 +1,170 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Hops behind the gateway: the backend's Service, the way to its pods, what they speak.
+
+This module_util is **PRIVATE** and should only be used by this collection. Breaking changes can occur any time.
+"""
+
+from __future__ import annotations
+
+from ansible_collections.servicemesh.tcp.plugins.module_utils._authorization import denied_by
+from ansible_collections.servicemesh.tcp.plugins.module_utils._hops_case import (
+    Case,
+    end_of,
+    is_ready,
+    some,
+    why_not_ready,
+)
+from ansible_collections.servicemesh.tcp.plugins.module_utils._istio_ports import protocol_of
+from ansible_collections.servicemesh.tcp.plugins.module_utils._mtls import Setting, mismatch, spoken_mode, wanted_mode
+from ansible_collections.servicemesh.tcp.plugins.module_utils._network_policies import End, blocking
+
+Verdict = dict[str, str] | None
+# Modes in which the server speaks first.
+SERVER_FIRST = ("banner", "ssh", "smtp", "ftp", "mysql")
+
+
+def service(case: Case) -> Verdict:
+    """The backend's Service with its port and endpoints."""
+    backend = case.port["backend"]
+    place = f"{backend['namespace']}/{backend['service']}"
+    if case.backend is None:
+        return case.found("HOP_BACKEND_MISSING", service=place)
+    if case.backend_port is None:
+        has = some(item["port"] for item in case.backend["ports"] if item["protocol"] == "TCP") or "none"
+        return case.found("HOP_BACKEND_PORT", service=place, backend_port=backend["port"], has=has)
+    # An ExternalName has no endpoints of its own.
+    if case.endpoints or case.endpoints is None or case.backend.get("external_name"):
+        return None
+    return case.found("HOP_BACKEND_EMPTY", service=place, backend_port=backend["port"], why=_why_empty(case))
+
+
+def _why_empty(case: Case) -> str:
+    """Say why a Service has no endpoint."""
+    selector = case.backend["selector"]
+    if not selector:
+        return "it has no selector, and nobody gave it an EndpointSlice with a ready endpoint"
+    if case.facts.pods.get(case.port["backend"]["namespace"]) is None:
+        return "its pods may not be read"
+    text = ", ".join(f"{key}={value}" for key, value in sorted(selector.items()))
+    if not case.backend_pods:
+        return f"no pod has its labels ({text})"
+    waiting = [pod for pod in case.backend_pods if not is_ready(pod)]
+    if waiting:
+        name = waiting[0]["metadata"]["name"]
+        return f"{len(waiting)} of its {len(case.backend_pods)} pods are not ready; {name}: {why_not_ready(waiting[0])}"
+    return f"no container of its pods has a port that is named {case.backend_port['target_port']!r}"
+
+
+def network_policies(case: Case) -> Verdict:
+    """NetworkPolicies between the gateway's pods and the backend's; a network that enforces none lets all through."""
+    if case.accepted or not case.endpoints:
+        return None
+    ours, theirs = case.port["namespace"], case.port["backend"]["namespace"]
+    by_ip = {pod.get("status", {}).get("podIP"): pod for pod in case.backend_pods}
+    for pod in case.ready_pods:
+        gateway = end_of(pod, case.facts.view.namespaces)
+        for address, port in case.endpoints:
+            behind = by_ip.get(address)
+            backend = end_of(behind, case.facts.view.namespaces) if behind else End(ip=address)
+            for place, direction, end, other in (
+                (ours, "egress", gateway, backend),
+                (theirs, "ingress", backend, gateway),
+            ):
+                named, certain = blocking(
+                    case.facts.network_policies.get(place) or [] if end.namespace else [], direction, end, other, port
+                )
+                if named and certain:
+                    return case.found(
+                        "HOP_NETWORK_POLICY",
+                        policies=some(f"{place}/{name}" for name in named),
+                        source=f"gateway {ours}/{case.port['gateway']}",
+                        destination=f"the backend's {address}:{port}",
+                    )
+    return None
+
+
+def mutual_tls(case: Case) -> Verdict:
+    """What the gateway speaks, and what the backend's pods take."""
+    spoken, wanted = _modes(case)
+    why = mismatch(spoken, wanted, case.has_sidecar) if case.backend_pods else ""
+    return case.found("HOP_MTLS", why=why) if why else None
+
+
+def _modes(case: Case) -> tuple[Setting, Setting]:
+    """Return what the gateway is told to speak, and what the backend's first pod takes."""
+    backend, root = case.port["backend"], case.plane["namespace"]
+    places = [case.port["namespace"], backend["namespace"], root]
+    rules = [item for place in set(places) for item in case.facts.rules.get(place) or []]
+    peers = [item for place in {backend["namespace"], root} for item in case.facts.peers.get(place) or []]
+    labels = (case.backend_pods[0]["metadata"].get("labels") or {}) if case.backend_pods else {}
+    port = case.endpoints[0][1] if case.endpoints else backend["port"]
+    return (
+        spoken_mode(rules, places, backend["host"], backend["port"]),
+        wanted_mode(peers, root, backend["namespace"], labels, port),
+    )
+
+
+def sniffing(case: Case) -> Verdict:
+    """A server that speaks first behind a sidecar that waits for the client's first bytes.
+
+    istio.io "Server First Protocols": with PERMISSIVE the sidecar waits for them to tell mTLS from plain bytes, and
+    without a declared protocol to tell HTTP from others.
+    """
+    silent = any(item["state"] == "no_answer" for item in case.results)
+    if case.port["probe"]["mode"] not in SERVER_FIRST or not silent or not case.has_sidecar:
+        return None
+    spoken, wanted = _modes(case)
+    declared = protocol_of(case.backend_port)
+    if spoken.mode != "DISABLE" and declared:
+        return None
+    backend = case.port["backend"]
+    why = (
+        f"the gateway sends it plain bytes ({spoken.said_by}) in mode {wanted.mode}"
+        if spoken.mode == "DISABLE"
+        else "its Service's port has no protocol in its name or appProtocol"
+    )
+    return case.found(
+        "HOP_SNIFFING", service=f"{backend['namespace']}/{backend['service']}", backend_port=backend["port"], why=why
+    )
+
+
+def accepts(case: Case) -> Verdict:
+    """A backend pod that takes the gateway's connections."""
+    if not case.tried or case.accepted:
+        return None
+    refused = case.grown("failed") or 0
+    where = some(f"{address}:{port}" for address, port in case.endpoints or [])
+    seen = "refused" if refused else "not answered"
+    return case.found("HOP_BACKEND_REFUSES", endpoints=where or "its endpoints", seen=seen)
+
+
+def admits(case: Case) -> Verdict:
+    """AuthorizationPolicies at the backend's sidecar, which accepts and then closes."""
+    if not (case.accepted and case.has_sidecar and case.was_cut):
+        return None
+    root, namespace = case.plane["namespace"], case.port["backend"]["namespace"]
+    policies = [item for place in {root, namespace} for item in case.facts.authorizations.get(place) or []]
+    labels = case.backend_pods[0]["metadata"].get("labels") or {}
+    port = case.endpoints[0][1] if case.endpoints else case.port["backend"]["port"]
+    named, _certain = denied_by(policies, root, namespace, labels, port)
+    if not named:
+        return None
+    client = f"gateway {case.port['namespace']}/{case.port['gateway']}"
+    return case.found("HOP_DENIED", policies=some(named), target=port, client=client)
+
+
+def application(case: Case) -> Verdict:
+    """The whole chain stands, and the backend itself says something else, or nothing."""
+    if not case.accepted:
+        return None
+    where = some(f"{address}:{port}" for address, port in case.endpoints or [])
+    bad = next((item for item in case.results if item["state"] != "proven"), None)
+    seen = bad["detail"] if bad else "it closes the session"
+    backend = case.port["backend"]
+    return case.found(
+        "HOP_APPLICATION",
+        service=f"{backend['namespace']}/{backend['service']}",
+        endpoints=where or "its endpoints",
+        seen=seen.rstrip("."),
+    )
