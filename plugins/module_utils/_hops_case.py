@@ -23,6 +23,8 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._probe_target impo
 from ansible_collections.servicemesh.tcp.plugins.module_utils._view import View
 
 Object = Mapping[str, Any]
+# Rows of a listener table by Gateway ("namespace/name") and the server's number.
+Rows = Mapping[tuple[str, int], Sequence[Object]]
 # How a trial session ends that never reached anybody.
 SHUT = ("timeout", "refused", "unreachable", "unresolved")
 
@@ -58,6 +60,14 @@ class Facts:
     clients: Mapping[str, str] = field(default_factory=dict)
     # Addresses on which any connection could be made.
     answering: frozenset[str] = frozenset()
+    _tables: dict[int, tuple[Object, Rows, Rows]] = field(default_factory=dict, repr=False)
+
+    def table(self, workload: Object) -> tuple[Rows, Rows]:
+        """Return a workload's listeners and lost servers by Gateway and number, computed once for all ports."""
+        if id(workload) not in self._tables:
+            rows, lost = self.view.world.table(workload)
+            self._tables[id(workload)] = (workload, _by_server(rows), _by_server(lost))
+        return self._tables[id(workload)][1:]
 
 
 @dataclass(frozen=True)
@@ -111,9 +121,22 @@ class Case:
         return plane_of(workload, self.facts.view.state)
 
     @property
+    def target(self) -> int:
+        """The pods' port: where the front Service leads by now, which Istio's listener follows, or was to lead."""
+        ports = (self.front or {"ports": []})["ports"]
+        target = next((item["target_port"] for item in ports if item["port"] == self.port["port"]), None)
+        return target if isinstance(target, int) else self.port["target_port"]
+
+    @property
     def looks(self) -> Looks:
         """What the gateway's Envoys showed."""
         return self.facts.looks.get(self.place, Looks())
+
+    @cached_property
+    def views(self) -> Mapping[str, PodView]:
+        """What the Envoys of the pods that get traffic have now; one that is still starting lacks much."""
+        ready = {pod["metadata"]["name"] for pod in self.ready_pods}
+        return {name: view for name, view in (self.looks.after or self.looks.before).items() if name in ready}
 
     # Backend
 
@@ -215,14 +238,21 @@ class Case:
             for name, view in self.looks.after.items()
             if view.sessions is not None and name in self.looks.before and self.looks.before[name].sessions is not None
         ]
-        target = self.port["target_port"]
-        if any(now.get(target, 0) > then.get(target, 0) for now, then in counted):
+        if any(now.get(self.target, 0) > then.get(self.target, 0) for now, then in counted):
             return True
         # A session that was cut is counted no more.
         return False if self.state in SHUT or (counted and not self.state) else None
 
 
 NOTHING = Endpoint(0, False)
+
+
+def _by_server(rows: Iterable[Object]) -> dict[tuple[str, int], list[Object]]:
+    """Index rows of a listener table."""
+    found: dict[tuple[str, int], list[Object]] = {}
+    for row in rows:
+        found.setdefault((row["gateway"], row["number"]), []).append(row)
+    return found
 
 
 def _living(pods: Iterable[Object] | None, selector: Mapping[str, str]) -> list[Object]:

@@ -52,15 +52,13 @@ def listener(case: Case) -> Verdict:
     gateway = {"name": port["gateway"], "namespace": port["namespace"], "mesh": ""}
     place = f"{port['namespace']}/{set_object_name(port['gateway'], port['set'])}"
     for workload in pods_of(view.world, gateway):
-        rows, lost = view.world.table(workload)
-        for row in lost:
-            if (row["gateway"], row["number"]) == (place, port["port"]):
-                return _lost(case, row, place)
-        for row in rows:
-            if (row["gateway"], row["number"]) == (place, port["port"]):
-                found = _row(case, row, place)
-                if found:
-                    return found
+        rows, lost = case.facts.table(workload)
+        for row in lost.get((place, port["port"]), ()):
+            return _lost(case, row, place)
+        for row in rows.get((place, port["port"]), ()):
+            found = _row(case, row, place)
+            if found:
+                return found
     return _envoy_listener(case)
 
 
@@ -103,8 +101,7 @@ def _row(case: Case, row: Mapping[str, Any], place: str) -> Verdict:
 
 def _envoy_listener(case: Case) -> Verdict:
     """Check that every pod's Envoy has the listener."""
-    target = case.port["target_port"]
-    views = case.looks.after or case.looks.before
+    target, views = case.target, case.views
     refused = {name: view.refused[target] for name, view in views.items() if target in view.refused}
     if refused:
         return case.found(
@@ -141,10 +138,9 @@ def _authorized(case: Case) -> Verdict:
     labels = case.ready_pods[0]["metadata"].get("labels") or {}
     hosts = [pod.get("status", {}).get("hostIP", "") for pod in case.ready_pods]
     for client in filter(None, dict.fromkeys([case.client, *hosts])):
-        named, _certain = denied_by(policies, root, namespace, labels, case.port["target_port"], client)
+        named, _certain = denied_by(policies, root, namespace, labels, case.target, client)
         if named:
-            target = case.port["target_port"]
-            return case.found("HOP_DENIED", policies=some(named), target=target, client=_client(case))
+            return case.found("HOP_DENIED", policies=some(named), target=case.target, client=_client(case))
     return None
 
 
@@ -165,13 +161,13 @@ def _network_policy(case: Case) -> Verdict:
     for pod in case.ready_pods:
         end = end_of(pod, case.facts.view.namespaces)
         client = End(ip=case.client, translated=True)
-        named, _certain = blocking(policies, "ingress", end, client, case.port["target_port"])
+        named, _certain = blocking(policies, "ingress", end, client, case.target)
         if named:
             return case.found(
                 "HOP_NETWORK_POLICY",
                 policies=some(f"{case.port['namespace']}/{name}" for name in named),
                 source=f"clients ({_client(case)})",
-                destination=f"the gateway's port {case.port['target_port']}",
+                destination=f"the gateway's port {case.target}",
             )
     return None
 
@@ -183,7 +179,7 @@ def _client(case: Case) -> str:
 
 def cluster(case: Case) -> Verdict:
     """The backend's cluster in every Envoy, with endpoints; the backend's Service was found in order."""
-    views = case.looks.after or case.looks.before
+    views = case.views
     if not views:
         return None
     name = case.port["cluster"]

@@ -529,3 +529,22 @@ def test_the_counters_of_a_pod_that_came_meanwhile_say_nothing():
 def test_why_a_pod_is_not_ready():
     ended = {"name": "main", "ready": False, "state": {"terminated": {"reason": "OOMKilled"}}}
     assert _hops_case.why_not_ready({"status": {"containerStatuses": [ended]}}) == "container main: OOMKilled"
+
+
+def test_a_listener_that_follows_a_target_port_set_by_hand_is_in_order():
+    chain = Chain()
+    chain.front["ports"][1]["target_port"] = 8085
+    chain.arrives(session="no_upstream")
+    chain.after = dataclasses.replace(chain.after, listeners=frozenset([8085]))
+    assert chain.verdict()["code"] == "HOP_APPLICATION"
+
+
+def test_a_pod_that_is_still_starting_is_not_what_is_broken():
+    chain = Chain()
+    chain.arrives(session="no_upstream")
+    starting = pod("edge-2", "gateways", gateway_pod_labels("edge", "gateways"), "10.0.0.3")
+    starting["status"]["conditions"] = []
+    chain.more["pods"] = {"gateways": [chain.gateway_pod, starting], "apps": [chain.backend_pod]}
+    after = {"edge-1": chain.after, "edge-2": look(listeners=frozenset(), clusters={})}
+    chain.more["looks"] = {("gateways", "edge"): Looks({"edge-1": chain.before}, after)}
+    assert chain.verdict()["code"] == "HOP_APPLICATION"
