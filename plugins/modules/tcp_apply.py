@@ -29,9 +29,11 @@ options:
     required: true
     suboptions:
       state:
-        description: Whether the object is applied, removed, or changed by O(steps[].patch).
+        description: >-
+          Whether the object is applied, removed, changed by O(steps[].patch), or only waited for because somebody else
+          makes it.
         type: str
-        choices: [present, absent, patched]
+        choices: [present, absent, patched, awaited]
         default: present
       object:
         description: The object, with the fields that the manager owns. A removal needs kind and metadata only.
@@ -54,9 +56,18 @@ options:
       wait:
         description:
           - Wait for the object once everything is written. Waits until a Deployment is rolled out, until a Service of
-            type C(LoadBalancer) has an address, or until a removed object is gone.
+            type C(LoadBalancer) has an address, until the operator of a C(Subscription) is installed, or until a
+            removed object is gone. Other kinds need only be there.
+          - Where waiting longer is of no use, the wait ends at once with the reason.
         type: bool
         default: false
+      until:
+        description:
+          - What an object is held against while it is waited for.
+          - For a C(Subscription), C(csv) is the ClusterServiceVersion that has to be installed, by default the newest
+            that was resolved. With C(resolved=true) it is enough that an InstallPlan was made.
+        type: dict
+        default: {}
       drain:
         description:
           - Listeners (target ports) of the gateway that the object belongs to. Before the step is written, the sessions
@@ -243,12 +254,13 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._settle import ser
 from ansible_collections.servicemesh.tcp.plugins.module_utils._steps import DEFAULTS
 
 STEP_SPEC = {
-    "state": {"type": "str", "choices": ["present", "absent", "patched"], "default": DEFAULTS["state"]},
+    "state": {"type": "str", "choices": ["present", "absent", "patched", "awaited"], "default": DEFAULTS["state"]},
     "object": {"type": "dict", "required": True},
     "manager": {"type": "str", "default": DEFAULTS["manager"]},
     "force": {"type": "bool", "default": DEFAULTS["force"]},
     "existing": {"type": "bool", "default": DEFAULTS["existing"]},
     "wait": {"type": "bool", "default": DEFAULTS["wait"]},
+    "until": {"type": "dict", "default": DEFAULTS["until"]},
     "drain": {"type": "list", "elements": "int", "default": DEFAULTS["drain"]},
     "patch": {"type": "list", "elements": "dict", "default": DEFAULTS["patch"]},
     "adopt": {"type": "bool", "default": DEFAULTS["adopt"]},
@@ -279,7 +291,7 @@ def main() -> None:
             _apply.write(api, changes, DrainWait(look, seconds))
             lacking = wait_for(api, steps, seconds)
             if lacking:
-                module.fail_json(msg=f"Not ready after {seconds} s: " + " | ".join(lacking), findings=[])
+                module.fail_json(msg=lacking, findings=[])
         services = services_of(api, steps)
     except _apply.Refused as refused:
         module.fail_json(**refused.result())

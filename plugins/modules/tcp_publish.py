@@ -328,10 +328,7 @@ def carry_out(module: AnsibleModule, api: Api) -> tuple[_publish.Attempt, list[d
     if not module.check_mode:
         lacking = wait_for(api, steps, wanted["wait_timeout"])
         if lacking:
-            module.fail_json(
-                msg=f"Not ready after {wanted['wait_timeout']} s: " + " | ".join(lacking),
-                findings=done.plan["findings"],
-            )
+            module.fail_json(msg=lacking, findings=done.plan["findings"])
         written = services_of(api, steps)
         places = {(item["namespace"], item["name"]) for item in written}
         fronts = written + [item for item in fronts if (item["namespace"], item["name"]) not in places]
