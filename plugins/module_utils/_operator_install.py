@@ -36,21 +36,17 @@ def _target(item: Item, subscription: Item) -> str:
 def install_steps(items: list[dict[str, Any]], view: OperatorView) -> dict[str, Any]:
     """Plan the approvals and the waits."""
     pairs = [(item, there[0]) for item in items if len(there := view.subscribed(item["name"])) == 1]
-    pairs = [(item, subscription) for item, subscription in pairs if not is_ready(item, subscription, view)]
     wanted = {_target(item, subscription) or subscription["current"] for item, subscription in pairs}
     findings = []
     approvals: dict[str, Step] = {}
     waits = []
     for item, subscription in pairs:
-        target = _target(item, subscription)
-        waits.append(
-            await_step(
-                bare_object("Subscription", subscription["name"], subscription["namespace"]),
-                {"csv": target} if target else {},
-            )
-        )
+        ready = is_ready(item, subscription, view)
+        target = subscription["installed"] if ready else _target(item, subscription)
+        obj = bare_object("Subscription", subscription["name"], subscription["namespace"])
+        waits.append(await_step(obj, {"csv": target} if target else {}))
         plan = view.plan_of(subscription)
-        if plan is None or plan["approved"] or subscription["ingress_operator"]:
+        if ready or plan is None or plan["approved"] or subscription["ingress_operator"]:
             continue
         problem = _objection(item, subscription, plan, target or subscription["current"], wanted)
         if problem:
