@@ -62,6 +62,11 @@ CATALOGUE: Mapping[str, Rule] = {
         "its server on {ports} gets no listener on the pods of {pods}, because {winner} {reason}.",
         "Tell its owner, Istio does not; this run touches neither of the two.",
     ),
+    "CLUSTER_OPERATOR_UNWELL": Rule(
+        "warning",
+        "it is {trouble}.",
+        "See 'oc describe' of it; an installation may fail for the same cause.",
+    ),
     "CLUSTER_UNREACHABLE": Rule(
         "error",
         "the API server does not answer: {message}",
@@ -187,6 +192,11 @@ CATALOGUE: Mapping[str, Rule] = {
         "error",
         "the name {name!r} is used {times} times.",
         "Names are unique: {scope}.",
+    ),
+    "NODE_NOT_READY": Rule(
+        "warning",
+        "it is not ready: {trouble}.",
+        "Nothing is scheduled there; see that the other nodes have room.",
     ),
     "NODE_PORTS_EXHAUSTED": Rule(
         "error",
@@ -328,6 +338,11 @@ CATALOGUE: Mapping[str, Rule] = {
         "error",
         "the mesh has no revision {revision!r}; it has {revisions}.",
         "Mend the gateway's 'mesh', or leave it out.",
+    ),
+    "RIGHT_MISSING": Rule(
+        "error",
+        "it lacks rights that the installation needs: {rights}.",
+        "Grant them; docs/rbac-install.yaml holds all that installing needs.",
     ),
     "SECURITY_GROUP_RULES": Rule(
         "warning",

@@ -445,10 +445,12 @@ def test_a_code_keeps_its_severity():
     assert milder == {
         "CATALOG_NOT_READY": "warning",
         "CLASH_ELSEWHERE": "warning",
+        "CLUSTER_OPERATOR_UNWELL": "warning",
         "MESH_UNSEEN": "note",
         "LB_LIMIT_NEAR": "warning",
         "LB_SPAN": "note",
         "MAX_PORTS_EXCEEDED": "warning",
+        "NODE_NOT_READY": "warning",
         "OPERATOR_BY_HAND": "note",
         "OPERATOR_LEFT_CATALOG": "warning",
         "OPERATOR_STAYS": "note",
