@@ -18,7 +18,7 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._operator_install 
 from ansible_collections.servicemesh.tcp.plugins.module_utils._operator_records import preset_of, read_operators
 from ansible_collections.servicemesh.tcp.plugins.module_utils._operator_removal import removal_plan
 from ansible_collections.servicemesh.tcp.plugins.module_utils._operator_view import Item, OperatorView
-from ansible_collections.servicemesh.tcp.plugins.module_utils._steps import Step, apply_step
+from ansible_collections.servicemesh.tcp.plugins.module_utils._steps import Step, apply_step, patch_step
 from ansible_collections.servicemesh.tcp.plugins.module_utils._workload import bare_object, new_object
 
 OURS = {MANAGED_BY_LABEL: COLLECTION}
@@ -129,10 +129,9 @@ def _keep(item: Item, there: Item) -> tuple[list[Step], list[dict[str, str]]]:
             apply_step(_subscription(item["name"], there["name"], there["namespace"], spec, there["starting_csv"]))
         ], (findings)
     if item["adopt"]:
-        patch = [{"op": "test", "path": "/metadata/uid", "value": there["uid"]}]
-        patch += [{"op": "add", "path": f"/spec/{FIELDS[key]}", "value": value} for key, value in wanted.items()]
+        patch = [{"op": "add", "path": f"/spec/{FIELDS[key]}", "value": value} for key, value in wanted.items()]
         obj = bare_object("Subscription", there["name"], there["namespace"])
-        return [{"state": "patched", "object": obj, "manager": COLLECTION, "patch": patch, "adopt": True}], findings
+        return [patch_step(obj, there["uid"], patch)], findings
     return [], findings
 
 
