@@ -85,7 +85,8 @@ CATALOGUE: Mapping[str, Rule] = {
     "FORBIDDEN": Rule(
         "error",
         "the API server refuses to {verb}: {message}",
-        "Grant the right; docs/rbac.yaml holds all that this collection needs.",
+        "Grant the right; docs/rbac.yaml holds all that publishing needs, docs/rbac-install.yaml all for"
+        " installing a mesh.",
     ),
     "FRONT_SERVICE_TAKEN": Rule(
         "error",
@@ -176,7 +177,8 @@ CATALOGUE: Mapping[str, Rule] = {
     "MESH_UNSEEN": Rule(
         "note",
         "there is no right to read {paths}, so who gets in whose way there is not seen.",
-        "Grant the right; docs/rbac.yaml holds all that this collection needs.",
+        "Grant the right; docs/rbac.yaml holds all that publishing needs, docs/rbac-install.yaml all for"
+        " installing a mesh.",
     ),
     "NAMESPACE_IN_USE": Rule(
         "error",

@@ -42,7 +42,7 @@ def install_steps(items: list[dict[str, Any]], view: OperatorView) -> dict[str, 
     waits = []
     for item, subscription in pairs:
         ready = is_ready(item, subscription, view)
-        target = subscription["installed"] if ready else _target(item, subscription)
+        target = _target(item, subscription)
         obj = bare_object("Subscription", subscription["name"], subscription["namespace"])
         waits.append(await_step(obj, {"csv": target} if target else {}))
         plan = view.plan_of(subscription)

@@ -21,7 +21,7 @@ import yaml
 from ansible_collections.servicemesh.tcp.plugins.module_utils import _client
 from ansible_collections.servicemesh.tcp.plugins.module_utils._findings import errors, render
 from ansible_collections.servicemesh.tcp.plugins.module_utils._operators import operator_plan
-from ansible_collections.servicemesh.tcp.plugins.modules import mesh_state, tcp_apply
+from ansible_collections.servicemesh.tcp.plugins.modules import mesh_preflight, mesh_state, tcp_apply
 from ansible_collections.servicemesh.tcp.tests.unit.plugins.module_run import run_module
 from harness import Cluster, Playbooks, Run
 from kindlab.access import with_token
@@ -46,7 +46,8 @@ PLAYBOOK = """
 OSSM = {"name": "servicemeshoperator3"}
 KIALI = {"name": "kiali-ossm"}
 V33, V34 = "servicemeshoperator3.v3.3.6", "servicemeshoperator3.v3.4.1"
-OURS = {"app.kubernetes.io/managed-by": "servicemesh.tcp"}
+# The groups of definitions that no operator brings.
+PLATFORM = ("operators.coreos.com", "openshift.io")
 
 
 def lab(*arguments: str) -> None:
@@ -90,7 +91,10 @@ class Olm:
         self.api.request("PATCH", KINDS["ConfigMap"].path("kube-system", "standins"), patch, MERGE)
 
     def clear(self) -> None:
-        """Remove all operators, their definitions and the switches; the Subscriptions first."""
+        """Remove the switches, and all operators with their definitions; the Subscriptions first."""
+        if self.find("ConfigMap", "kube-system", "standins"):
+            self.api.request("DELETE", KINDS["ConfigMap"].path("kube-system", "standins"))
+        self.create("ConfigMap", "kube-system", "standins")
         for kind in ("Subscription", "ClusterServiceVersion", "InstallPlan"):
             for name in self.all(kind, NS):
                 self.api.request("DELETE", KINDS[kind].path(NS, name))
@@ -100,13 +104,10 @@ class Olm:
         while self.definitions():
             assert time.monotonic() < until, self.definitions()
             time.sleep(0.2)
-        if self.find("ConfigMap", "kube-system", "standins"):
-            self.api.request("DELETE", KINDS["ConfigMap"].path("kube-system", "standins"))
-        self.create("ConfigMap", "kube-system", "standins")
 
     def definitions(self) -> list[str]:
         """Return the names of the definitions that operators brought."""
-        return [name for name in self.all("CustomResourceDefinition") if not name.endswith("operators.coreos.com")]
+        return [name for name in self.all("CustomResourceDefinition") if not name.endswith(PLATFORM)]
 
 
 @dataclass
@@ -139,8 +140,8 @@ def carry_out(kubeconfig: Path, wanted: list[dict[str, Any]], seconds: int, **ar
 
 @pytest.fixture(scope="module")
 def kubeconfig() -> Iterator[Path]:
-    """Return the way into an API-only lab with OLM."""
-    lab("up", "--api-only", "--with", "olm")
+    """Return the way into an API-only lab with OLM and what else of OpenShift is looked at."""
+    lab("up", "--api-only", "--with", "olm,openshift")
     yield ROOT / ".lab" / NAME / "kubeconfig"
     lab("down")
 
@@ -265,14 +266,39 @@ def test_a_subscription_of_another_name_is_used_as_it_is(olm: Olm, install: Call
 
 
 def test_what_the_ingress_operator_brought_is_left_alone(olm: Olm, install: Callable[..., Done]) -> None:
-    mark = {"ingress.operator.openshift.io/owned": ""}
-    olm.subscribe("servicemeshoperator3", "servicemeshoperator3", mark, channel="stable-3.3")
-    before = olm.all("Subscription", NS)["servicemeshoperator3"]["spec"]
-    run = install(OSSM)
+    olm.switch("openshift.version", "4.19.3")
+    olm.switch("openshift.ingress-mesh", "true")
+    until = time.monotonic() + 30
+    while not (there := olm.all("Subscription", NS)):
+        assert time.monotonic() < until
+        time.sleep(0.2)
+    ((name, before),) = there.items()
+    run = install({**OSSM, "channel": "candidates"})
     assert run.code == 0, run.said
-    assert "SUBSCRIPTION_FOUND" in run.said
+    assert f"SUBSCRIPTION_FOUND operator 'servicemeshoperator3': Subscription {NS}/{name}" in run.said
     assert run.changed == 0
-    assert olm.all("Subscription", NS)["servicemeshoperator3"]["spec"] == before
+    after = olm.all("Subscription", NS)[name]
+    assert after["spec"] == before["spec"]
+    assert olm.all("ClusterServiceVersion", NS)[after["status"]["installedCSV"]]["status"]["phase"] == "Succeeded"
+    assert "SUBSCRIPTION_OF_INGRESS" in install({**OSSM, "channel": "candidates", "adopt": True}).said
+
+
+def test_the_preflight_names_what_is_not_well(olm: Olm, limited: Path) -> None:
+    olm.switch("openshift.operator-degraded", "ingress: IngressDegraded: no default router")
+    olm.switch("olm.catalog-down", "redhat-operators")
+    api = _client.Api(SimpleNamespace(params={"kubeconfig": str(limited)}))
+    until = time.monotonic() + 30
+    while len((seen := run_module(mesh_preflight, api, rights=["operators", "ossm2", "sail"]))["findings"]) < 2:
+        assert time.monotonic() < until, seen
+        time.sleep(0.2)
+    assert [(item["code"], item["subject"]) for item in seen["findings"]] == [
+        ("CLUSTER_OPERATOR_UNWELL", "ClusterOperator ingress"),
+        ("CATALOG_NOT_READY", "cluster"),
+    ]
+    table = {" ".join(line[4:].split("  ")[0].split()): line for line in seen["table"]}
+    assert table["openshift"] == "ok  openshift          4.18.22"
+    assert table["rights"] == "ok  rights             as needed"
+    assert table["cluster operators"].endswith("; ingress: degraded (IngressDegraded: no default router)")
 
 
 @pytest.mark.parametrize(

@@ -172,7 +172,8 @@ TEXTS = {
     "FORBIDDEN": (
         lambda: refused({"object": ROLE}, forbidden),
         'Namespace apps: the API server refuses to write: namespaces "apps" is forbidden.'
-        " Grant the right; docs/rbac.yaml holds all that this collection needs.",
+        " Grant the right; docs/rbac.yaml holds all that publishing needs, docs/rbac-install.yaml all for"
+        " installing a mesh.",
     ),
     "FRONT_SERVICE_TAKEN": (
         lambda: mapped(gateways=[{**EDGE, "name": "edge-2"}], cluster=state(further_front(2))),
@@ -250,7 +251,8 @@ TEXTS = {
     "MESH_UNSEEN": (
         lambda: mapped(cluster=state(mesh={**MESH, "unread": ["/api/v1/pods"]})),
         "cluster https://cluster.test:6443: there is no right to read /api/v1/pods, so who gets in whose way there is"
-        " not seen. Grant the right; docs/rbac.yaml holds all that this collection needs.",
+        " not seen. Grant the right; docs/rbac.yaml holds all that publishing needs, docs/rbac-install.yaml"
+        " all for installing a mesh.",
     ),
     "NAMESPACE_IN_USE": (
         lambda: refused({"state": "absent", "object": ROLE}, others_inside),
