@@ -65,8 +65,8 @@ options:
       until:
         description:
           - What an object is held against while it is waited for.
-          - For a C(Subscription), C(csv) is the ClusterServiceVersion that has to be installed, by default whichever is.
-            With C(resolved=true) it is enough that an InstallPlan was made.
+          - For a C(Subscription), C(csv) is the ClusterServiceVersion that has to be installed, by default whichever
+            is. With C(resolved=true) it is enough that an InstallPlan was made.
           - With C(absent=true), an object that somebody else removes must be gone.
         type: dict
         default: {}
