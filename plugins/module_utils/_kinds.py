@@ -22,12 +22,18 @@ class Kind(NamedTuple):
 # Istio's kinds at v1beta1: the version that OpenShift Service Mesh 2 and upstream both serve.
 KINDS: Mapping[str, Kind] = {
     "AuthorizationPolicy": Kind("security.istio.io/v1beta1", "authorizationpolicies"),
+    "CatalogSource": Kind("operators.coreos.com/v1alpha1", "catalogsources"),
+    "ClusterOperator": Kind("config.openshift.io/v1", "clusteroperators", namespaced=False),
+    "ClusterServiceVersion": Kind("operators.coreos.com/v1alpha1", "clusterserviceversions"),
+    "ClusterVersion": Kind("config.openshift.io/v1", "clusterversions", namespaced=False),
     "ConfigMap": Kind("v1", "configmaps"),
+    "CustomResourceDefinition": Kind("apiextensions.k8s.io/v1", "customresourcedefinitions", namespaced=False),
     "Deployment": Kind("apps/v1", "deployments"),
     "DestinationRule": Kind("networking.istio.io/v1beta1", "destinationrules"),
     "EndpointSlice": Kind("discovery.k8s.io/v1", "endpointslices"),
     "Gateway": Kind("networking.istio.io/v1beta1", "gateways"),
     "HorizontalPodAutoscaler": Kind("autoscaling/v2", "horizontalpodautoscalers"),
+    "InstallPlan": Kind("operators.coreos.com/v1alpha1", "installplans"),
     "Lease": Kind("coordination.k8s.io/v1", "leases"),
     "MutatingWebhookConfiguration": Kind(
         "admissionregistration.k8s.io/v1", "mutatingwebhookconfigurations", namespaced=False
@@ -36,6 +42,7 @@ KINDS: Mapping[str, Kind] = {
     "NetworkPolicy": Kind("networking.k8s.io/v1", "networkpolicies"),
     "Node": Kind("v1", "nodes", namespaced=False),
     "PeerAuthentication": Kind("security.istio.io/v1beta1", "peerauthentications"),
+    "OperatorGroup": Kind("operators.coreos.com/v1", "operatorgroups"),
     "Pod": Kind("v1", "pods"),
     "PodDisruptionBudget": Kind("policy/v1", "poddisruptionbudgets"),
     "Role": Kind("rbac.authorization.k8s.io/v1", "roles"),
@@ -43,6 +50,7 @@ KINDS: Mapping[str, Kind] = {
     "Secret": Kind("v1", "secrets"),
     "Service": Kind("v1", "services"),
     "ServiceAccount": Kind("v1", "serviceaccounts"),
+    "Subscription": Kind("operators.coreos.com/v1alpha1", "subscriptions"),
     "VirtualService": Kind("networking.istio.io/v1beta1", "virtualservices"),
 }
 

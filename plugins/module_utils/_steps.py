@@ -24,6 +24,7 @@ DEFAULTS: Mapping[str, Any] = {
     "force": False,
     "existing": False,
     "wait": False,
+    "until": {},
     "drain": [],
     "patch": [],
     "adopt": False,
@@ -48,6 +49,24 @@ def share_step(obj: Mapping[str, Any], manager: str, drain: Iterable[int] = (), 
     """
     step = {"state": "present", "object": obj, "manager": manager, "force": force, "existing": True}
     return {**step, "drain": sorted(drain)} if drain else step
+
+
+def await_step(obj: Mapping[str, Any], until: Mapping[str, Any] | None = None) -> Step:
+    """Wait for an object that is somebody else's to write; C(until) is what its kind's rule is to hold it against."""
+    return {
+        "state": "awaited",
+        "object": obj,
+        "manager": COLLECTION,
+        "force": False,
+        "wait": True,
+        "until": until or {},
+    }
+
+
+def patch_step(obj: Mapping[str, Any], uid: str, operations: Iterable[Mapping[str, Any]]) -> Step:
+    """Change single fields of somebody else's object, if it is still the one that was read."""
+    same = {**obj, "metadata": {**obj["metadata"], "uid": uid}}
+    return {"state": "patched", "object": same, "manager": COLLECTION, "patch": list(operations), "adopt": True}
 
 
 def remove_step(obj: Mapping[str, Any], wait: bool = False) -> Step:

@@ -10,25 +10,38 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ansible_collections.servicemesh.tcp.plugins.module_utils import _wait_olm
+from ansible_collections.servicemesh.tcp.plugins.module_utils._lack import LackRule, Look
 
-def lacks(state: str, obj: Mapping[str, Any] | None) -> str:
-    """Return what an object still lacks, '' where it is as wanted.
 
-    An absent object must be gone; a Deployment rolled out at its newest generation; a LoadBalancer Service addressed.
+def see_nothing(_kind: str, _name: str, _namespace: str | None) -> None:
+    """Find no further objects."""
+
+
+def lacks(
+    state: str, obj: Mapping[str, Any] | None, until: Mapping[str, Any] | None = None, look: Look = see_nothing
+) -> str:
+    """Return what an object still lacks, '' where it is as wanted; a Fatal where waiting longer is of no use.
+
+    An absent object must be gone (with C(until.absent) also one that somebody else removes), any other be there and be
+    what its kind's rule says.
     """
-    if state == "absent":
+    if state == "absent" or (until or {}).get("absent"):
         return "" if obj is None else "it is still there"
     if obj is None:
         return "it is not there"
-    if obj["kind"] == "Deployment":
-        return _deployment_lacks(obj)
-    if obj["kind"] == "Service" and obj["spec"].get("type") == "LoadBalancer":
-        has = obj.get("status", {}).get("loadBalancer", {}).get("ingress")
-        return "" if has else "the cluster's load balancer has given it no address"
-    return ""
+    rule = RULES.get(obj["kind"])
+    return rule(obj, until or {}, look) if rule else ""
 
 
-def _deployment_lacks(obj: Mapping[str, Any]) -> str:
+def _service_lacks(obj: Mapping[str, Any], _until: Mapping[str, Any], _look: Look) -> str:
+    """Return that a LoadBalancer Service has no address yet."""
+    if obj["spec"].get("type") != "LoadBalancer" or obj.get("status", {}).get("loadBalancer", {}).get("ingress"):
+        return ""
+    return "the cluster's load balancer has given it no address"
+
+
+def _deployment_lacks(obj: Mapping[str, Any], _until: Mapping[str, Any], _look: Look) -> str:
     """Return what a Deployment's rollout still lacks (kubectl's rule for "rollout status")."""
     status = obj.get("status", {})
     wanted = obj["spec"].get("replicas", 1)
@@ -67,3 +80,11 @@ def pod_troubles(pods: Iterable[Mapping[str, Any]]) -> list[str]:
             elif not container.get("ready") and "running" in container.get("state", {}):
                 troubles.append(f"pod {name}, container {container['name']}: runs, but is not ready")
     return troubles
+
+
+# The rules by kind; other kinds are as wanted once they are there.
+RULES: Mapping[str, LackRule] = {
+    "Deployment": _deployment_lacks,
+    "Service": _service_lacks,
+    **_wait_olm.RULES,
+}

@@ -15,6 +15,17 @@ description:
     mesh, namespaces, Services, Istio Gateways and VirtualServices, and the gateways that this collection runs.
   - The number of requests to the API server does not depend on how many ports are published.
   - The filters of this collection take the returned RV(mesh) as their C(state).
+options:
+  parts:
+    description: What is read. Each part brings keys of RV(mesh); C(version), C(cluster) and C(namespaces) always come.
+    type: list
+    elements: str
+    default: [mesh]
+    choices:
+      mesh: What planning gateways and ports needs.
+      operators: >-
+        What the Operator Lifecycle Manager knows (RV(mesh.operators)). A kind that the cluster does not serve reads as
+        having no objects.
 extends_documentation_fragment:
   - kubernetes.core.k8s_auth_options
 attributes:
@@ -36,6 +47,11 @@ EXAMPLES = r"""
 - name: Read the cluster of the current kubeconfig
   servicemesh.tcp.mesh_state:
   register: observed
+
+- name: Read which operators the Operator Lifecycle Manager has installed
+  servicemesh.tcp.mesh_state:
+    parts: [operators]
+  register: installed
 
 - name: Show which ports the gateways' front Services have
   ansible.builtin.debug:
@@ -165,6 +181,60 @@ mesh:
       elements: dict
       returned: success
       sample: [{"name": "lab-control-plane", "addresses": ["198.18.0.2"], "provider": "kind"}]
+    operators:
+      description:
+        - What the Operator Lifecycle Manager (OLM) knows. C(olm) tells whether it is there, C(openshift) is OpenShift's
+          version, C(groups) are the API groups that are served.
+        - C(subscriptions) by C(package), with C(current) (the newest ClusterServiceVersion that was resolved) and
+          C(installed). C(problems) are their conditions that hold, which are complaints. C(ingress_operator) tells that
+          OpenShift's ingress operator made it.
+        - C(csvs) are the ClusterServiceVersions with the names of the definitions and Deployments that they bring,
+          without OLM's copies.
+        - C(install_plans) are only those that a Subscription has yet to install.
+        - C(operator_groups) with C(everywhere), which tells that operators beside it serve all namespaces.
+        - C(catalogs) are the CatalogSources with the state of their connection, C(READY) where it works.
+        - C(deployments) are the Deployments that OLM did not make. C(unread) lists the paths that there was no right to
+          read.
+      type: dict
+      returned: if O(parts) holds V(operators)
+      sample:
+        olm: true
+        openshift: 4.18.22
+        groups: [apps, operators.coreos.com]
+        subscriptions:
+          - name: servicemeshoperator3
+            namespace: openshift-operators
+            uid: 3c8e1b1e-0000-4000-8000-000000000002
+            labels: {"app.kubernetes.io/managed-by": "servicemesh.tcp"}
+            created: "2026-11-21T08:00:00Z"
+            package: servicemeshoperator3
+            channel: stable
+            source: redhat-operators
+            source_namespace: openshift-marketplace
+            approval: Automatic
+            starting_csv: ""
+            ingress_operator: false
+            installed: servicemeshoperator3.v3.4.1
+            current: servicemeshoperator3.v3.4.1
+            state: AtLatestKnown
+            install_plan: install-x7k2p
+            problems: []
+        csvs:
+          - name: servicemeshoperator3.v3.4.1
+            namespace: openshift-operators
+            uid: 3c8e1b1e-0000-4000-8000-000000000003
+            labels: {}
+            created: "2026-11-21T08:01:00Z"
+            phase: Succeeded
+            reason: InstallSucceeded
+            message: install strategy completed with no errors
+            crds: [istios.sailoperator.io]
+            deployments: [servicemesh-operator3]
+        install_plans: []
+        operator_groups: [{"name": "global-operators", "namespace": "openshift-operators", "everywhere": true}]
+        catalogs: [{"name": "redhat-operators", "namespace": "openshift-marketplace", "state": "READY"}]
+        deployments: []
+        unread: []
 api_requests:
   description: How many requests the API server was sent, by HTTP method; discovery by the client is not in it.
   returned: always
@@ -175,18 +245,21 @@ api_requests:
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.servicemesh.tcp.plugins.module_utils._client import Api, ApiError, auth_argument_spec
 from ansible_collections.servicemesh.tcp.plugins.module_utils._failure import explain
-from ansible_collections.servicemesh.tcp.plugins.module_utils._read import read
+from ansible_collections.servicemesh.tcp.plugins.module_utils._read import PARTS, read
 
 
 def main() -> None:
     """Run the module."""
     module = AnsibleModule(
-        argument_spec=auth_argument_spec(),
+        argument_spec={
+            **auth_argument_spec(),
+            "parts": {"type": "list", "elements": "str", "choices": list(PARTS), "default": ["mesh"]},
+        },
         supports_check_mode=True,
     )
     try:
         api = Api(module)
-        mesh = read(api)
+        mesh = read(api, module.params["parts"])
     except ApiError as error:
         module.fail_json(**explain(error))
     module.exit_json(changed=False, mesh=mesh, api_requests=dict(api.requests))

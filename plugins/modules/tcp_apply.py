@@ -19,6 +19,7 @@ description:
   - Only what differs is written. What the server itself adds or defaults is no difference.
   - An object without the label C(app.kubernetes.io/managed-by=servicemesh.tcp) is neither changed nor removed.
   - What somebody changed by hand in an object of this collection is set back, and RV(plan) says so.
+  - While it waits, a line every ten seconds shows what for.
   - Where a change ends sessions on a gateway's ports, the gateway's Envoys are asked how many are open, through the API
     server's port forwarding. Without the right to do that RV(plan) says that they could not be seen.
 options:
@@ -29,9 +30,11 @@ options:
     required: true
     suboptions:
       state:
-        description: Whether the object is applied, removed, or changed by O(steps[].patch).
+        description: >-
+          Whether the object is applied, removed, changed by O(steps[].patch), or only waited for because somebody else
+          makes it.
         type: str
-        choices: [present, absent, patched]
+        choices: [present, absent, patched, awaited]
         default: present
       object:
         description: The object, with the fields that the manager owns. A removal needs kind and metadata only.
@@ -54,9 +57,19 @@ options:
       wait:
         description:
           - Wait for the object once everything is written. Waits until a Deployment is rolled out, until a Service of
-            type C(LoadBalancer) has an address, or until a removed object is gone.
+            type C(LoadBalancer) has an address, until the operator of a C(Subscription) is installed, or until a
+            removed object is gone. Other kinds need only be there.
+          - Where waiting longer is of no use, the wait ends at once with the reason.
         type: bool
         default: false
+      until:
+        description:
+          - What an object is held against while it is waited for.
+          - For a C(Subscription), C(csv) is the ClusterServiceVersion that has to be installed, by default whichever
+            is. With C(resolved=true) it is enough that an InstallPlan was made.
+          - With C(absent=true), an object that somebody else removes must be gone.
+        type: dict
+        default: {}
       drain:
         description:
           - Listeners (target ports) of the gateway that the object belongs to. Before the step is written, the sessions
@@ -93,6 +106,12 @@ options:
     type: list
     elements: str
     default: []
+  progress_file:
+    description:
+      - A file to which a line on what is waited for is appended every ten seconds.
+      - Not meant to be set. Over the connection C(local) the module's action plugin sets it, and shows the lines while
+        the task runs.
+    type: path
 extends_documentation_fragment:
   - kubernetes.core.k8s_auth_options
 attributes:
@@ -247,12 +266,13 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._settle import ser
 from ansible_collections.servicemesh.tcp.plugins.module_utils._steps import DEFAULTS
 
 STEP_SPEC = {
-    "state": {"type": "str", "choices": ["present", "absent", "patched"], "default": DEFAULTS["state"]},
+    "state": {"type": "str", "choices": ["present", "absent", "patched", "awaited"], "default": DEFAULTS["state"]},
     "object": {"type": "dict", "required": True},
     "manager": {"type": "str", "default": DEFAULTS["manager"]},
     "force": {"type": "bool", "default": DEFAULTS["force"]},
     "existing": {"type": "bool", "default": DEFAULTS["existing"]},
     "wait": {"type": "bool", "default": DEFAULTS["wait"]},
+    "until": {"type": "dict", "default": DEFAULTS["until"]},
     "drain": {"type": "list", "elements": "int", "default": DEFAULTS["drain"]},
     "patch": {"type": "list", "elements": "dict", "default": DEFAULTS["patch"]},
     "adopt": {"type": "bool", "default": DEFAULTS["adopt"]},
@@ -268,6 +288,7 @@ def main() -> None:
             "wait_timeout": {"type": "int", "default": 300},
             "session_policy": {"type": "str", "choices": ["warn", "refuse"], "default": "warn"},
             "allow_drain": {"type": "list", "elements": "str", "default": []},
+            "progress_file": {"type": "path"},
         },
         supports_check_mode=True,
     )

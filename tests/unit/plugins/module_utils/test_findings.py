@@ -38,6 +38,7 @@ from ansible_collections.servicemesh.tcp.tests.unit.plugins.builders import (
     workload,
 )
 from ansible_collections.servicemesh.tcp.tests.unit.plugins.fake_api import FakeApi
+from ansible_collections.servicemesh.tcp.tests.unit.plugins.operator_texts import OPERATOR_TEXTS
 from ansible_collections.servicemesh.tcp.tests.unit.plugins.whole_runs import Clock, as_options, mesh_cluster
 
 MESH = state()["mesh"]
@@ -171,7 +172,8 @@ TEXTS = {
     "FORBIDDEN": (
         lambda: refused({"object": ROLE}, forbidden),
         'Namespace apps: the API server refuses to write: namespaces "apps" is forbidden.'
-        " Grant the right; docs/rbac.yaml holds all that this collection needs.",
+        " Grant the right; docs/rbac.yaml holds all that publishing needs, docs/rbac-install.yaml all for"
+        " installing a mesh.",
     ),
     "FRONT_SERVICE_TAKEN": (
         lambda: mapped(gateways=[{**EDGE, "name": "edge-2"}], cluster=state(further_front(2))),
@@ -249,7 +251,8 @@ TEXTS = {
     "MESH_UNSEEN": (
         lambda: mapped(cluster=state(mesh={**MESH, "unread": ["/api/v1/pods"]})),
         "cluster https://cluster.test:6443: there is no right to read /api/v1/pods, so who gets in whose way there is"
-        " not seen. Grant the right; docs/rbac.yaml holds all that this collection needs.",
+        " not seen. Grant the right; docs/rbac.yaml holds all that publishing needs, docs/rbac-install.yaml"
+        " all for installing a mesh.",
     ),
     "NAMESPACE_IN_USE": (
         lambda: refused({"state": "absent", "object": ROLE}, others_inside),
@@ -431,6 +434,7 @@ TEXTS = {
         "set 'default': the set has no record 'a' on the cluster."
         " Nothing to do; check the spelling if it should have been there.",
     ),
+    **OPERATOR_TEXTS,
 }
 
 
@@ -448,16 +452,25 @@ def test_every_code_is_provoked():
 def test_a_code_keeps_its_severity():
     milder = {code: rule.severity for code, rule in CATALOGUE.items() if rule.severity != "error"}
     assert milder == {
+        "CATALOG_NOT_READY": "warning",
         "CLASH_ELSEWHERE": "warning",
+        "CLUSTER_OPERATOR_UNWELL": "warning",
         "MESH_UNSEEN": "note",
         "LB_LIMIT_NEAR": "warning",
         "LB_SPAN": "note",
         "MAX_PORTS_EXCEEDED": "warning",
+        "NODE_NOT_READY": "warning",
+        "OPERATOR_BY_HAND": "note",
+        "OPERATOR_LEFT_CATALOG": "warning",
+        "OPERATOR_STAYS": "note",
+        "OPERATOR_UNSUBSCRIBED": "warning",
         "PORTS_KEPT": "note",
         "SECURITY_GROUP_RULES": "warning",
         "SESSIONS_UNSEEN": "warning",
         "SESSIONS_WOULD_END": "warning",
         "TARGET_PORT_EPHEMERAL": "warning",
+        "SUBSCRIPTION_DIFFERS": "warning",
+        "SUBSCRIPTION_FOUND": "note",
         "WITHDRAW_UNKNOWN": "warning",
     }
     warning = finding("WITHDRAW_UNKNOWN", "set 'a'", name="b")
