@@ -64,7 +64,7 @@ def is_discovered(namespace: str, plane: Mapping[str, Any], namespaces: Mapping[
         return False
     selectors = (plane["config"] or {}).get("discovery_selectors") or []
     labels = namespaces.get(namespace, {"labels": {}})["labels"]
-    return not selectors or any(_selected(labels, selector) for selector in selectors)
+    return not selectors or any(selected(labels, selector) for selector in selectors)
 
 
 def sees_configuration(namespace: str, plane: Mapping[str, Any], namespaces: Mapping[str, Any]) -> bool:
@@ -82,14 +82,14 @@ def _is_member(namespace: str, plane: Mapping[str, Any], namespaces: Mapping[str
     return namespaces.get(namespace, {"labels": {}})["labels"].get(MEMBER_OF) == plane["namespace"]
 
 
-def _selected(labels: Mapping[str, str], selector: Mapping[str, Any]) -> bool:
+def selected(labels: Mapping[str, str], selector: Mapping[str, Any]) -> bool:
     """Evaluate a Kubernetes label selector (matchLabels and matchExpressions, all of them)."""
     if any(labels.get(key) != value for key, value in (selector.get("matchLabels") or {}).items()):
         return False
-    return all(_holds(labels, term) for term in selector.get("matchExpressions") or [])
+    return all(holds(labels, term) for term in selector.get("matchExpressions") or [])
 
 
-def _holds(labels: Mapping[str, str], term: Mapping[str, Any]) -> bool:
+def holds(labels: Mapping[str, str], term: Mapping[str, Any]) -> bool:
     """Evaluate one expression: NotIn and DoesNotExist hold for a label that is not there."""
     value, operator = labels.get(term["key"]), term["operator"]
     if operator in ("Exists", "DoesNotExist"):

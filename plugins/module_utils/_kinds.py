@@ -22,6 +22,7 @@ class Kind(NamedTuple):
 # Istio's kinds at v1beta1: the version that OpenShift Service Mesh 2 and upstream both serve.
 KINDS: Mapping[str, Kind] = {
     "ConfigMap": Kind("v1", "configmaps"),
+    "DaemonSet": Kind("apps/v1", "daemonsets"),
     "Deployment": Kind("apps/v1", "deployments"),
     "Gateway": Kind("networking.istio.io/v1beta1", "gateways"),
     "HorizontalPodAutoscaler": Kind("autoscaling/v2", "horizontalpodautoscalers"),
@@ -38,6 +39,10 @@ KINDS: Mapping[str, Kind] = {
     "RoleBinding": Kind("rbac.authorization.k8s.io/v1", "rolebindings"),
     "Service": Kind("v1", "services"),
     "ServiceAccount": Kind("v1", "serviceaccounts"),
+    "ServiceMeshControlPlane": Kind("maistra.io/v2", "servicemeshcontrolplanes"),
+    "ServiceMeshMember": Kind("maistra.io/v1", "servicemeshmembers"),
+    "ServiceMeshMemberRoll": Kind("maistra.io/v1", "servicemeshmemberrolls"),
+    "StatefulSet": Kind("apps/v1", "statefulsets"),
     "VirtualService": Kind("networking.istio.io/v1beta1", "virtualservices"),
 }
 

@@ -73,6 +73,7 @@ def read(api: Api) -> dict[str, Any]:
             "served": served,
             "control_planes": planes,
             "revisions": _state.revisions(webhooks),
+            "tags": _state.tags(webhooks),
             "unread": unread,
         },
         "namespaces": {item["metadata"]["name"]: _state.namespace(item) for item in namespaces},
