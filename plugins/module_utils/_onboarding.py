@@ -59,7 +59,7 @@ class Onboarding:
 
     def inside(self, name: str) -> Mapping[str, Any]:
         """Return what was read inside a namespace."""
-        return self.state["members"].get("inside", {}).get(name, {})
+        return self.state.get("inside", {}).get(name, {})
 
     def roll(self, mesh: Mesh) -> _Roll:
         """Return what becomes of a mesh's roll."""
@@ -103,7 +103,9 @@ class Onboarding:
     def _label(self, name: str, labels: Mapping[str, str], is_there: bool) -> None:
         """Plan a namespace's labels; one that is missing is made, and is this collection's then."""
         if not is_there:
-            self.namespaces.append(onboarding_step(_namespace(name, {MANAGED_BY_LABEL: COLLECTION, **labels}), made=True))
+            self.namespaces.append(
+                onboarding_step(_namespace(name, {MANAGED_BY_LABEL: COLLECTION, **labels}), made=True)
+            )
             return
         applied = self.state["namespaces"][name].get("applied", [])
         if not labels and not applied:
@@ -133,7 +135,7 @@ class Onboarding:
             self.members.append(membership_of.member_step(name, mesh))
 
     def leave(self, member: Member, keep: bool) -> None:
-        """Plan one namespace's way out: everything that this collection put there, and the namespace if it made that."""
+        """Plan a namespace's way out: all that this collection put there goes, and so does one that it made."""
         name = member["name"]
         for roll in self.state["members"]["rolls"]:
             if name in roll["ours"]:
@@ -157,7 +159,9 @@ class Onboarding:
 def _namespace(name: str, labels: Mapping[str, str]) -> dict[str, Any]:
     """Return a namespace with the labels that are ours."""
     metadata: dict[str, Any] = {"name": name}
-    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {**metadata, "labels": dict(labels)} if labels else metadata}
+    if labels:
+        metadata["labels"] = dict(labels)
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}
 
 
 def onboarding_plan(
@@ -184,7 +188,7 @@ def onboarding_plan(
 
 
 def restart_plan(raw_members: Iterable[Any], state: Mapping[str, Any]) -> dict[str, Any]:
-    """Plan the restart of workloads that lack a sidecar, once their namespaces are in the mesh: C({steps, findings})."""
+    """Plan the restart of what lacks a sidecar, once its namespace is in the mesh: C({steps, findings})."""
     members, findings = read_members(raw_members)
     plan = Onboarding(state, "roll")
     steps: list[Step] = []

@@ -39,7 +39,9 @@ def foreign_labels(name: str, state: Mapping[str, Any]) -> Labels:
     return {key: value for key, value in namespace["labels"].items() if key not in applied}
 
 
-def wanted_labels(member: Mapping[str, Any], mesh: Mapping[str, Any], state: Mapping[str, Any]) -> tuple[Labels, Findings]:
+def wanted_labels(
+    member: Mapping[str, Any], mesh: Mapping[str, Any], state: Mapping[str, Any]
+) -> tuple[Labels, Findings]:
     """Return the labels that onboarding has to put on a namespace, beside those that others put there."""
     foreign = foreign_labels(member["name"], state)
     if mesh["flavour"] == "ossm2":

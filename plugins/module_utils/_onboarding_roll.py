@@ -85,7 +85,8 @@ def roll_steps(
     if not (add or remove or joined or left):
         return []
     roll = new_object(ROLL, NAME, mesh["namespace"], OURS)
-    return [merge_step(roll, {"list": "members", "add": add, "remove": remove, "joined": sorted(joined), "left": left})]
+    merge = {"list": "members", "add": add, "remove": remove}
+    return [merge_step(roll, merge, until={"joined": sorted(joined), "left": left})]
 
 
 def member_step(name: str, mesh: Mapping[str, Any]) -> Step:

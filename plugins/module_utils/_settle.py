@@ -31,7 +31,7 @@ def wait_for(api: Api, steps: Iterable[Mapping[str, Any]], seconds: int) -> list
         lacking = []
         for step in pending:
             obj = api.find(object_path(step["object"]))
-            lack = lacks(step["state"], obj)
+            lack = lacks(step["state"], obj, step["until"])
             if lack:
                 lacking.append((step, obj, lack))
         pending = [step for step, _obj, _lack in lacking]

@@ -85,9 +85,7 @@ def send(
     query = {"fieldManager": step["manager"], "fieldValidation": "Strict", "dryRun": "All" if dry_run else None}
     if before is None:
         obj = step["object"]
-        return api.request(
-            "POST", collection_path(obj["kind"], obj["metadata"]["namespace"]), body=after, query=query
-        )
+        return api.request("POST", collection_path(obj["kind"], obj["metadata"]["namespace"]), body=after, query=query)
     path = object_path(step["object"])
     if after is None:
         seen = {key: before["metadata"][key] for key in ("uid", "resourceVersion")}
@@ -98,22 +96,20 @@ def send(
     return api.request("PATCH", path, body=body, query=query, content_type=MERGE_PATCH)
 
 
-def write(
-    api: Api, step: Mapping[str, Any], before: Mapping[str, Any] | None
-) -> tuple[Mapping[str, Any] | None, Mapping[str, Any] | None]:
-    """Write a merged list, starting from what was read; return the object before and after.
+def write(api: Api, step: Mapping[str, Any], before: Mapping[str, Any] | None) -> None:
+    """Write a merged list, starting from what was read.
 
     Where somebody else was faster it is read and merged again, so that neither takes the other's entries away.
     """
     for attempt in range(1, ATTEMPTS + 1):
         after = merged(before, step)
         if same(before, after):
-            return before, before
+            return
         try:
-            return before, send(api, step, before, after, dry_run=False)
+            send(api, step, before, after, dry_run=False)
+            return
         except ApiError as error:
             # 404: removed since it was read, or the namespace is gone; the second read tells which.
             if error.status not in (404, 409) or attempt == ATTEMPTS:
                 raise
         before = api.find(object_path(step["object"]))
-    raise AssertionError("the last attempt returns or raises")

@@ -29,6 +29,7 @@ DEFAULTS: Mapping[str, Any] = {
     "force": False,
     "existing": False,
     "wait": False,
+    "until": {},
     "drain": [],
     "patch": [],
     "merge": {},
@@ -70,9 +71,9 @@ def onboarding_step(obj: Mapping[str, Any], made: bool = False, wait: bool = Fal
     return step if made else {**step, "existing": True, "adopt": True}
 
 
-def merge_step(obj: Mapping[str, Any], merge: Mapping[str, Any]) -> Step:
+def merge_step(obj: Mapping[str, Any], merge: Mapping[str, Any], until: Mapping[str, Any]) -> Step:
     """Add entries of ours to a list that others write to as well, take others of ours out, and wait for the effect."""
-    return {"state": "merged", "object": obj, "merge": dict(merge), "adopt": True, "wait": True}
+    return {"state": "merged", "object": obj, "merge": dict(merge), "until": dict(until), "adopt": True, "wait": True}
 
 
 def share_steps(

@@ -10,18 +10,27 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ansible_collections.servicemesh.tcp.plugins.module_utils._wait_members import member_lacks, roll_lacks
 
-def lacks(state: str, obj: Mapping[str, Any] | None) -> str:
+
+def lacks(state: str, obj: Mapping[str, Any] | None, until: Mapping[str, Any] | None = None) -> str:
     """Return what an object still lacks, '' where it is as wanted.
 
-    An absent object must be gone; a Deployment rolled out at its newest generation; a LoadBalancer Service addressed.
+    An absent object must be gone; a Deployment rolled out at its newest generation; a LoadBalancer Service addressed; a
+    member roll must have configured who joins and let go of who leaves (C(until)).
     """
     if state == "absent":
         return "" if obj is None else "it is still there"
+    if state == "merged":
+        return roll_lacks(obj, until or {})
     if obj is None:
         return "it is not there"
     if obj["kind"] == "Deployment":
         return _deployment_lacks(obj)
+    if obj["kind"] in ("StatefulSet", "DaemonSet"):
+        return _set_lacks(obj)
+    if obj["kind"] == "ServiceMeshMember":
+        return member_lacks(obj)
     if obj["kind"] == "Service" and obj["spec"].get("type") == "LoadBalancer":
         has = obj.get("status", {}).get("loadBalancer", {}).get("ingress")
         return "" if has else "the cluster's load balancer has given it no address"
@@ -41,6 +50,26 @@ def _deployment_lacks(obj: Mapping[str, Any]) -> str:
     if status.get("availableReplicas", 0) < wanted:
         return f"{status.get('availableReplicas', 0)} of {wanted} pods are available"
     return ""
+
+
+def _set_lacks(obj: Mapping[str, Any]) -> str:
+    """Return what the rollout of a StatefulSet or DaemonSet still lacks (kubectl's rule for "rollout status")."""
+    status = obj.get("status", {})
+    if status.get("observedGeneration", 0) < obj["metadata"]["generation"]:
+        return "its controller has not seen it yet"
+    if (obj["spec"].get("updateStrategy") or {}).get("type") == "OnDelete":
+        return ""
+    if obj["kind"] == "DaemonSet":
+        wanted = status.get("desiredNumberScheduled", 0)
+        new, ready = status.get("updatedNumberScheduled", 0), status.get("numberAvailable", 0)
+    else:
+        wanted = obj["spec"].get("replicas", 1)
+        new, ready = status.get("updatedReplicas", 0), status.get("readyReplicas", 0)
+        if status.get("updateRevision") == status.get("currentRevision"):
+            new = wanted
+    if new < wanted:
+        return f"{new} of {wanted} pods are of the newest form"
+    return "" if ready >= wanted else f"{ready} of {wanted} pods are available"
 
 
 def pod_troubles(pods: Iterable[Mapping[str, Any]]) -> list[str]:

@@ -29,9 +29,9 @@ options:
     required: true
     suboptions:
       state:
-        description: Whether the object is applied, removed, or changed by O(steps[].patch).
+        description: Whether the object is applied, removed, or changed by O(steps[].patch) or O(steps[].merge).
         type: str
-        choices: [present, absent, patched]
+        choices: [present, absent, patched, merged]
         default: present
       object:
         description: The object, with the fields that the manager owns. A removal needs kind and metadata only.
@@ -53,8 +53,9 @@ options:
         default: false
       wait:
         description:
-          - Wait for the object once everything is written. Waits until a Deployment is rolled out, until a Service of
-            type C(LoadBalancer) has an address, or until a removed object is gone.
+          - Wait for the object once everything is written. Waits until a Deployment, StatefulSet or DaemonSet is rolled
+            out, until a Service of type C(LoadBalancer) has an address, until a member roll has configured who joins and
+            let go of who leaves, until a ServiceMeshMember is ready, or until a removed object is gone.
         type: bool
         default: false
       drain:
@@ -70,8 +71,19 @@ options:
         type: list
         elements: dict
         default: []
+      merge:
+        description:
+          - For O(steps[].state=merged), what becomes of a plain list below C(spec) that others write to as well, such
+            as a member roll's. Keys are C(list), the list's name; C(add), entries that it is to have; C(remove),
+            entries that it is not to have any more, if this collection added them; and for waiting C(joined) and
+            C(left), which namespaces a member roll must have configured, and may not have any more.
+          - It is written at the version that was read. Where somebody else was faster, it is read and merged again.
+        type: dict
+        default: {}
       adopt:
-        description: Change or remove the object although it was made by somebody else, because its port is adopted.
+        description: >-
+          Change or remove the object although it was made by somebody else, because its port is adopted, or because
+          only a share of it is written.
         type: bool
         default: false
   wait_timeout:
@@ -247,7 +259,7 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._settle import ser
 from ansible_collections.servicemesh.tcp.plugins.module_utils._steps import DEFAULTS
 
 STEP_SPEC = {
-    "state": {"type": "str", "choices": ["present", "absent", "patched"], "default": DEFAULTS["state"]},
+    "state": {"type": "str", "choices": ["present", "absent", "patched", "merged"], "default": DEFAULTS["state"]},
     "object": {"type": "dict", "required": True},
     "manager": {"type": "str", "default": DEFAULTS["manager"]},
     "force": {"type": "bool", "default": DEFAULTS["force"]},
@@ -255,6 +267,7 @@ STEP_SPEC = {
     "wait": {"type": "bool", "default": DEFAULTS["wait"]},
     "drain": {"type": "list", "elements": "int", "default": DEFAULTS["drain"]},
     "patch": {"type": "list", "elements": "dict", "default": DEFAULTS["patch"]},
+    "merge": {"type": "dict", "default": DEFAULTS["merge"]},
     "adopt": {"type": "bool", "default": DEFAULTS["adopt"]},
 }
 
