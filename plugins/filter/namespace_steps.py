@@ -23,7 +23,7 @@ def namespace_steps(
     wanted, seen = plain_list(NAME, "the input", members), plain_state(NAME, state)
     if "members" not in seen:
         raise AnsibleFilterError(
-            f"servicemesh.tcp.{NAME}: state must be read with the part 'control_planes' of servicemesh.tcp.mesh_state"
+            f"servicemesh.tcp.{NAME}: state must be read with the part 'members' of servicemesh.tcp.mesh_state"
         )
     if phase == "restart":
         return restart_plan(wanted, seen)

@@ -132,6 +132,8 @@ def _try(
     obj = step["object"]
     path = object_path(obj)
     before = api.find(path)
+    if step["state"] == "awaited":
+        return Change(step, "nothing", before, before)
     if step["state"] == "absent":
         if before is None or "deletionTimestamp" in before["metadata"]:
             return Change(step, "nothing", before, None)

@@ -21,11 +21,17 @@ class Kind(NamedTuple):
 
 # Istio's kinds at v1beta1: the version that OpenShift Service Mesh 2 and upstream both serve.
 KINDS: Mapping[str, Kind] = {
+    "CatalogSource": Kind("operators.coreos.com/v1alpha1", "catalogsources"),
+    "ClusterOperator": Kind("config.openshift.io/v1", "clusteroperators", namespaced=False),
+    "ClusterServiceVersion": Kind("operators.coreos.com/v1alpha1", "clusterserviceversions"),
+    "ClusterVersion": Kind("config.openshift.io/v1", "clusterversions", namespaced=False),
     "ConfigMap": Kind("v1", "configmaps"),
+    "CustomResourceDefinition": Kind("apiextensions.k8s.io/v1", "customresourcedefinitions", namespaced=False),
     "DaemonSet": Kind("apps/v1", "daemonsets"),
     "Deployment": Kind("apps/v1", "deployments"),
     "Gateway": Kind("networking.istio.io/v1beta1", "gateways"),
     "HorizontalPodAutoscaler": Kind("autoscaling/v2", "horizontalpodautoscalers"),
+    "InstallPlan": Kind("operators.coreos.com/v1alpha1", "installplans"),
     "Lease": Kind("coordination.k8s.io/v1", "leases"),
     "MutatingWebhookConfiguration": Kind(
         "admissionregistration.k8s.io/v1", "mutatingwebhookconfigurations", namespaced=False
@@ -33,6 +39,7 @@ KINDS: Mapping[str, Kind] = {
     "Namespace": Kind("v1", "namespaces", namespaced=False),
     "NetworkPolicy": Kind("networking.k8s.io/v1", "networkpolicies"),
     "Node": Kind("v1", "nodes", namespaced=False),
+    "OperatorGroup": Kind("operators.coreos.com/v1", "operatorgroups"),
     "Pod": Kind("v1", "pods"),
     "PodDisruptionBudget": Kind("policy/v1", "poddisruptionbudgets"),
     "Role": Kind("rbac.authorization.k8s.io/v1", "roles"),
@@ -43,6 +50,7 @@ KINDS: Mapping[str, Kind] = {
     "ServiceMeshMember": Kind("maistra.io/v1", "servicemeshmembers"),
     "ServiceMeshMemberRoll": Kind("maistra.io/v1", "servicemeshmemberrolls"),
     "StatefulSet": Kind("apps/v1", "statefulsets"),
+    "Subscription": Kind("operators.coreos.com/v1alpha1", "subscriptions"),
     "VirtualService": Kind("networking.istio.io/v1beta1", "virtualservices"),
 }
 

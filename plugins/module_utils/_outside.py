@@ -35,7 +35,7 @@ NO_SERVICE = "for a gateway its Services do not exist, and it closes every conne
 def check_outside(
     gateways: Iterable[Mapping[str, Any]], ports: Iterable[Mapping[str, Any]], view: View
 ) -> list[dict[str, str]]:
-    """Return a finding for each gateway, and each record's backend, in a namespace that the gateway's mesh does not see.
+    """Return a finding for each gateway, and each record's backend, in a namespace that the mesh does not see.
 
     A namespace that is not there yet is another finding's affair, or will be onboarded before the gateway is made.
     """
@@ -49,9 +49,8 @@ def check_outside(
             planes[gateway["name"]] = plane
         else:
             findings.append(_outside(f"gateway {gateway['name']!r}", gateway["namespace"], plane, view, NO_PROXY))
-    for name, gateway, namespace in sorted(
-        {(item["name"], item["gateway"], item["backend"]["namespace"]) for item in ports}
-    ):
+    backends = {(item["name"], item["gateway"], item["backend"]["namespace"]) for item in ports}
+    for name, gateway, namespace in sorted(backends):
         if gateway in planes and view.has_namespace(namespace):
             plane = planes[gateway]
             if not is_discovered(namespace, plane, view.namespaces):

@@ -8,13 +8,15 @@ This module_util is **PRIVATE** and should only be used by this collection. Brea
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.servicemesh.tcp.plugins.module_utils import _state, _state_mesh
-from ansible_collections.servicemesh.tcp.plugins.module_utils._client import ApiError
 from ansible_collections.servicemesh.tcp.plugins.module_utils._kinds import KINDS, collection_path
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import GATEWAY_LABEL
+from ansible_collections.servicemesh.tcp.plugins.module_utils._read_members import read_inside, read_members
+from ansible_collections.servicemesh.tcp.plugins.module_utils._read_operators import read_operators
+from ansible_collections.servicemesh.tcp.plugins.module_utils._reader import Reader
 
 # The Kubernetes client needs it too, and Api says what is missing.
 with contextlib.suppress(ImportError):
@@ -27,56 +29,60 @@ ISTIO_GROUP = KINDS["Gateway"].api_version.split("/")[0]
 ISTIO_VERSION = KINDS["Gateway"].api_version.split("/")[1]
 
 
-def read(api: Api) -> dict[str, Any]:
-    """Read the cluster and return its projection."""
-    unread: list[str] = []
+def read(api: Api, parts: Iterable[str] = ("mesh",), inside: Iterable[str] = ()) -> dict[str, Any]:
+    """Read the cluster and return its projection, with the keys of the parts that are asked for.
 
-    def project(kind: str, projection: Any, selector: str | None = None) -> list[Any]:
-        items = api.get(collection_path(kind), labelSelector=selector)["items"]
-        # Items of a list carry no kind of their own.
-        return [projection(item) for item in items]
-
-    def if_allowed(path: str, ask: Any) -> Any:
-        """Read what planning can do without; where the right lacks, it is known to be unknown."""
-        try:
-            return ask(path)
-        except ApiError as error:
-            if error.status != 403:
-                raise
-            unread.append(path)
-            return None
-
+    C(inside) are namespaces of which it is also read what is in them. Every part brings C(version), C(cluster) and
+    C(namespaces).
+    """
     groups = {group["name"]: group for group in api.get("/apis")["groups"]}
-    versions = {item["version"] for item in groups.get(ISTIO_GROUP, {"versions": []})["versions"]}
-    served = ISTIO_VERSION in versions
-    webhooks = api.get(collection_path("MutatingWebhookConfiguration"), labelSelector="app=sidecar-injector")["items"]
     namespaces = api.get(collection_path("Namespace"))["items"]
-    services = project("Service", _state.service)
-    planes = project("Deployment", _state_mesh.control_plane, "app=istiod")
-    for plane in planes:
-        path = f"{collection_path('ConfigMap', plane['namespace'])}/{_state_mesh.config_name(plane)}"
-        found = if_allowed(path, api.find)
-        document = parse((found.get("data") or {}).get("mesh", "")) if found else None
-        plane["config"] = _state_mesh.mesh_config(document) if isinstance(document, dict) else None
-    pods = if_allowed(
-        collection_path("Pod"),
-        lambda path: api.metadata(path, labelSelector=_state_mesh.GATEWAY_PODS) if served else [],
-    )
-    return {
+    found = {
         "version": _state.VERSION,
         "cluster": {
             "host": api.host,
             "kubernetes": api.get("/version")["gitVersion"],
             "openshift": "route.openshift.io" in groups,
         },
+        "namespaces": {item["metadata"]["name"]: _state.namespace(item) for item in namespaces},
+    }
+    for part in parts:
+        found.update(PARTS[part](Reader(api, groups)))
+    if inside:
+        found.update(read_inside(Reader(api, groups), inside))
+    return found
+
+
+def read_mesh(reader: Reader) -> dict[str, Any]:
+    """Read the part C(mesh): all that planning ports and gateways needs."""
+    api = reader.api
+
+    def project(kind: str, projection: Any, selector: str | None = None) -> list[Any]:
+        items = api.get(collection_path(kind), labelSelector=selector)["items"]
+        # Items of a list carry no kind of their own.
+        return [projection(item) for item in items]
+
+    served = reader.serves(f"{ISTIO_GROUP}/{ISTIO_VERSION}")
+    webhooks = api.get(collection_path("MutatingWebhookConfiguration"), labelSelector="app=sidecar-injector")["items"]
+    services = project("Service", _state.service)
+    planes = project("Deployment", _state_mesh.control_plane, "app=istiod")
+    for plane in planes:
+        path = f"{collection_path('ConfigMap', plane['namespace'])}/{_state_mesh.config_name(plane)}"
+        found = reader.if_allowed(path, api.find)
+        document = parse((found.get("data") or {}).get("mesh", "")) if found else None
+        plane["config"] = _state_mesh.mesh_config(document) if isinstance(document, dict) else None
+    pods = reader.if_allowed(
+        collection_path("Pod"),
+        lambda path: api.metadata(path, labelSelector=_state_mesh.GATEWAY_PODS) if served else [],
+    )
+    return {
         "mesh": {
             "served": served,
             "control_planes": planes,
             "revisions": _state.revisions(webhooks),
             "tags": _state.tags(webhooks),
-            "unread": unread,
+            "unread": reader.unread,
         },
-        "namespaces": {item["metadata"]["name"]: _state.namespace(item) for item in namespaces},
         "services": services,
         "gateways": project("Gateway", _state.gateway) if served else [],
         "virtual_services": project("VirtualService", _state.virtual_service) if served else [],
@@ -99,3 +105,11 @@ def read_nodes(api: Api, services: Iterable[Mapping[str, Any]]) -> list[dict[str
     if not any(item["type"] == "NodePort" and GATEWAY_LABEL in item["labels"] for item in services):
         return []
     return [_state.node(item) for item in api.get(collection_path("Node"))["items"]]
+
+
+# The parts by name; each is a function of a Reader to keys of the projection.
+PARTS: Mapping[str, Callable[[Reader], dict[str, Any]]] = {
+    "members": read_members,
+    "mesh": read_mesh,
+    "operators": read_operators,
+}

@@ -8,12 +8,13 @@ This module_util is **PRIVATE** and should only be used by this collection. Brea
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ansible_collections.servicemesh.tcp.plugins.module_utils import _state
+from ansible_collections.servicemesh.tcp.plugins.module_utils import _state, _wait_olm
 from ansible_collections.servicemesh.tcp.plugins.module_utils._client import ApiError
 from ansible_collections.servicemesh.tcp.plugins.module_utils._kinds import collection_path, describe, object_path
+from ansible_collections.servicemesh.tcp.plugins.module_utils._lack import Fatal
 from ansible_collections.servicemesh.tcp.plugins.module_utils._wait import lacks, pod_troubles
 
 if TYPE_CHECKING:
@@ -21,41 +22,66 @@ if TYPE_CHECKING:
     from ansible_collections.servicemesh.tcp.plugins.module_utils._client import Api
 
 POLL_SECONDS = 0.5
+# Short waits are not worth a word.
+TELL_SECONDS = 10.0
+# Is told what is waited for.
+Tell = Callable[[str], None]
 
 
-def wait_for(api: Api, steps: Iterable[Mapping[str, Any]], seconds: int) -> list[str]:
-    """Wait until every step that asks for it is as wanted; return what still lacks when time is up."""
+def wait_for(api: Api, steps: Iterable[Mapping[str, Any]], seconds: int, tell: Tell = lambda _text: None) -> str:
+    """Wait until every step that asks for it is as wanted; return '', or what still lacks when that is over.
+
+    It is over when time is up, and at once where no waiting helps. C(tell) is told every now and then what lacks.
+    """
     pending = [step for step in steps if step["wait"]]
-    deadline = time.monotonic() + seconds
+    begun = time.monotonic()
+    told = begun
+    # Since when a step's lack has been fatal without a pause.
+    since: dict[int, float] = {}
+
+    def look(kind: str, name: str, namespace: str | None) -> dict[str, Any] | None:
+        return api.find(object_path({"kind": kind, "metadata": {"name": name, "namespace": namespace}}))
+
     while pending and seconds:
         lacking = []
         for step in pending:
             obj = api.find(object_path(step["object"]))
-            lack = lacks(step["state"], obj, step["until"])
+            lack = lacks(step["state"], obj, step.get("until"), look)
             if lack:
                 lacking.append((step, obj, lack))
+        now = time.monotonic()
+        fatal = {id(step): lack for step, _obj, lack in lacking if isinstance(lack, Fatal)}
+        since = {key: since.get(key, now) for key in fatal}
+        hopeless = [item for item in lacking if id(item[0]) in fatal and now - since[id(item[0])] >= item[2].patience]
+        if hopeless or (lacking and now >= begun + seconds):
+            said = [_said(api, *item) for item in hopeless or lacking]
+            how = "Waiting longer is of no use" if hopeless else f"Not ready after {seconds} s"
+            return f"{how}: " + " | ".join(said)
         pending = [step for step, _obj, _lack in lacking]
-        if pending and time.monotonic() >= deadline:
-            return [
-                f"{describe(step['object'])}: {'; '.join([lack, *_pods_of(api, obj)])}" for step, obj, lack in lacking
-            ]
         if pending:
+            if now >= told + TELL_SECONDS:
+                told = now
+                texts = [f"{describe(step['object'])}: {lack}" for step, _obj, lack in lacking]
+                tell(f"waiting, {now - begun:.0f} s: " + " | ".join(texts))
             time.sleep(POLL_SECONDS)
-    return []
+    return ""
 
 
 def settle(api: Api, module: AnsibleModule, steps: Sequence[Mapping[str, Any]], findings: Sequence[Any] = ()) -> None:
     """Wait as long as the module's option C(wait_timeout) says, and fail with what still lacks then."""
-    seconds = module.params["wait_timeout"]
-    lacking = wait_for(api, steps, seconds)
+    lacking = wait_for(api, steps, module.params["wait_timeout"])
     if lacking:
-        module.fail_json(msg=f"Not ready after {seconds} s: " + " | ".join(lacking), findings=list(findings))
+        module.fail_json(msg=lacking, findings=list(findings))
 
 
-def _pods_of(api: Api, obj: Mapping[str, Any] | None) -> list[str]:
+def _said(api: Api, step: Mapping[str, Any], obj: Mapping[str, Any] | None, lack: str) -> str:
+    """Say what an object lacks, and what its helpers know of that."""
+    trouble = TROUBLES.get(obj["kind"]) if obj else None
+    return f"{describe(step['object'])}: " + "; ".join([lack, *(trouble(api, obj) if trouble and obj else [])])
+
+
+def _pods_of(api: Api, obj: Mapping[str, Any]) -> list[str]:
     """Say what holds the pods of a Deployment."""
-    if not obj or obj["kind"] != "Deployment":
-        return []
     labels = obj["spec"]["selector"].get("matchLabels") or {}
     selector = ",".join(f"{key}={value}" for key, value in sorted(labels.items()))
     try:
@@ -63,6 +89,13 @@ def _pods_of(api: Api, obj: Mapping[str, Any] | None) -> list[str]:
     except ApiError as error:
         return [f"its pods could not be read ({error.message})"]
     return pod_troubles(pods)
+
+
+# What other objects know of an object's lack, by kind; asked when a wait ends without success.
+TROUBLES: Mapping[str, Callable[[Any, Mapping[str, Any]], list[str]]] = {
+    "Deployment": _pods_of,
+    **_wait_olm.TROUBLES,
+}
 
 
 def services_of(api: Api, steps: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -57,6 +57,18 @@ def share_step(obj: Mapping[str, Any], manager: str, drain: Iterable[int] = (), 
     return {**step, "drain": sorted(drain)} if drain else step
 
 
+def await_step(obj: Mapping[str, Any], until: Mapping[str, Any] | None = None) -> Step:
+    """Wait for an object that is somebody else's to write; C(until) is what its kind's rule is to hold it against."""
+    return {
+        "state": "awaited",
+        "object": obj,
+        "manager": COLLECTION,
+        "force": False,
+        "wait": True,
+        "until": until or {},
+    }
+
+
 def remove_step(obj: Mapping[str, Any], wait: bool = False) -> Step:
     """Remove an object that is ours."""
     return {"state": "absent", "object": obj, "manager": COLLECTION, "force": False, "wait": wait}

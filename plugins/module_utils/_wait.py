@@ -10,34 +10,39 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ansible_collections.servicemesh.tcp.plugins.module_utils._wait_members import member_lacks, roll_lacks
+from ansible_collections.servicemesh.tcp.plugins.module_utils import _wait_members, _wait_olm
+from ansible_collections.servicemesh.tcp.plugins.module_utils._lack import LackRule, Look
 
 
-def lacks(state: str, obj: Mapping[str, Any] | None, until: Mapping[str, Any] | None = None) -> str:
-    """Return what an object still lacks, '' where it is as wanted.
+def see_nothing(_kind: str, _name: str, _namespace: str | None) -> None:
+    """Find no further objects."""
 
-    An absent object must be gone; a Deployment rolled out at its newest generation; a LoadBalancer Service addressed; a
-    member roll must have configured who joins and let go of who leaves (C(until)).
+
+def lacks(
+    state: str, obj: Mapping[str, Any] | None, until: Mapping[str, Any] | None = None, look: Look = see_nothing
+) -> str:
+    """Return what an object still lacks, '' where it is as wanted; a Fatal where waiting longer is of no use.
+
+    An absent object must be gone, any other be there and be what its kind's rule says.
     """
     if state == "absent":
         return "" if obj is None else "it is still there"
-    if state == "merged":
-        return roll_lacks(obj, until or {})
+    if state == "merged" and obj is None:
+        return _wait_members.no_roll_lacks(until or {})
     if obj is None:
         return "it is not there"
-    if obj["kind"] == "Deployment":
-        return _deployment_lacks(obj)
-    if obj["kind"] in ("StatefulSet", "DaemonSet"):
-        return _set_lacks(obj)
-    if obj["kind"] == "ServiceMeshMember":
-        return member_lacks(obj)
-    if obj["kind"] == "Service" and obj["spec"].get("type") == "LoadBalancer":
-        has = obj.get("status", {}).get("loadBalancer", {}).get("ingress")
-        return "" if has else "the cluster's load balancer has given it no address"
-    return ""
+    rule = RULES.get(obj["kind"])
+    return rule(obj, until or {}, look) if rule else ""
 
 
-def _deployment_lacks(obj: Mapping[str, Any]) -> str:
+def _service_lacks(obj: Mapping[str, Any], _until: Mapping[str, Any], _look: Look) -> str:
+    """Return that a LoadBalancer Service has no address yet."""
+    if obj["spec"].get("type") != "LoadBalancer" or obj.get("status", {}).get("loadBalancer", {}).get("ingress"):
+        return ""
+    return "the cluster's load balancer has given it no address"
+
+
+def _deployment_lacks(obj: Mapping[str, Any], _until: Mapping[str, Any], _look: Look) -> str:
     """Return what a Deployment's rollout still lacks (kubectl's rule for "rollout status")."""
     status = obj.get("status", {})
     wanted = obj["spec"].get("replicas", 1)
@@ -52,7 +57,7 @@ def _deployment_lacks(obj: Mapping[str, Any]) -> str:
     return ""
 
 
-def _set_lacks(obj: Mapping[str, Any]) -> str:
+def _set_lacks(obj: Mapping[str, Any], _until: Mapping[str, Any], _look: Look) -> str:
     """Return what the rollout of a StatefulSet or DaemonSet still lacks (kubectl's rule for "rollout status")."""
     status = obj.get("status", {})
     if status.get("observedGeneration", 0) < obj["metadata"]["generation"]:
@@ -96,3 +101,14 @@ def pod_troubles(pods: Iterable[Mapping[str, Any]]) -> list[str]:
             elif not container.get("ready") and "running" in container.get("state", {}):
                 troubles.append(f"pod {name}, container {container['name']}: runs, but is not ready")
     return troubles
+
+
+# The rules by kind; other kinds are as wanted once they are there.
+RULES: Mapping[str, LackRule] = {
+    "DaemonSet": _set_lacks,
+    "Deployment": _deployment_lacks,
+    "Service": _service_lacks,
+    "StatefulSet": _set_lacks,
+    **_wait_members.RULES,
+    **_wait_olm.RULES,
+}

@@ -15,6 +15,23 @@ description:
     mesh, namespaces, Services, Istio Gateways and VirtualServices, and the gateways that this collection runs.
   - The number of requests to the API server does not depend on how many ports are published.
   - The filters of this collection take the returned RV(mesh) as their C(state).
+options:
+  parts:
+    description: What is read. Each part brings keys of RV(mesh); C(version), C(cluster) and C(namespaces) always come.
+    type: list
+    elements: str
+    default: [mesh]
+    choices:
+      mesh: What planning gateways and ports needs.
+      members: Who is a member of OpenShift Service Mesh 2's meshes (RV(mesh.members)).
+      operators: >-
+        What the Operator Lifecycle Manager knows (RV(mesh.operators)). A kind that the cluster does not serve reads as
+        having no objects.
+  inside:
+    description: Names of namespaces of which it is also read what is in them (RV(mesh.inside)).
+    type: list
+    elements: str
+    default: []
 extends_documentation_fragment:
   - kubernetes.core.k8s_auth_options
 attributes:
@@ -36,6 +53,11 @@ EXAMPLES = r"""
 - name: Read the cluster of the current kubeconfig
   servicemesh.tcp.mesh_state:
   register: observed
+
+- name: Read which operators the Operator Lifecycle Manager has installed
+  servicemesh.tcp.mesh_state:
+    parts: [operators]
+  register: installed
 
 - name: Show which ports the gateways' front Services have
   ansible.builtin.debug:
@@ -64,6 +86,7 @@ mesh:
         - C(control_planes) lists the istiod Deployments, C(revisions) the revisions and tags that inject.
         - C(scoped) is C(PILOT_SCOPE_GATEWAY_TO_NAMESPACE), C(enhanced) is C(ENABLE_ENHANCED_RESOURCE_SCOPING), null
           where it is not set. C(member_roll) tells that it sees the members of an OpenShift Service Mesh 2 member roll.
+        - C(tags) says which revision each revision tag stands for.
         - C(config) is what counts of the MeshConfig in its ConfigMap; null where that cannot be read.
         - C(unread) lists the paths that there was no right to read and that planning can do without.
       type: dict
@@ -71,6 +94,7 @@ mesh:
       sample:
         served: true
         revisions: ["default"]
+        tags: {}
         control_planes:
           - name: istiod
             namespace: istio-system
@@ -84,10 +108,13 @@ mesh:
             config: {"discovery_selectors": [], "export_to": ["*"], "unprivileged": false}
         unread: []
     namespaces:
-      description: Namespaces by name, with their labels and whether they are on their way out.
+      description:
+        - Namespaces by name, with their labels and whether they are on their way out.
+        - C(applied) are the labels that the role P(servicemesh.tcp.namespaces#role) put there.
       type: dict
       returned: success
-      sample: {"gateways": {"labels": {"kubernetes.io/metadata.name": "gateways"}, "terminating": false}}
+      sample:
+        gateways: {"labels": {"kubernetes.io/metadata.name": "gateways"}, "applied": [], "terminating": false}
     services:
       description:
         - All Services with type, selector, ports and addresses.
@@ -165,6 +192,98 @@ mesh:
       elements: dict
       returned: success
       sample: [{"name": "lab-control-plane", "addresses": ["198.18.0.2"], "provider": "kind"}]
+    members:
+      description:
+        - The membership of OpenShift Service Mesh 2. All lists are empty where the API server does not know it.
+        - C(control_planes) are the ServiceMeshControlPlanes. C(rolls) are the ServiceMeshMemberRolls, with their
+          entries (C(members)), which of these this collection added (C(ours)), their selectors, and the namespaces
+          that are configured. C(members) are the ServiceMeshMembers.
+        - C(unread) lists the paths that there was no right to read.
+      type: dict
+      returned: if O(parts) holds V(members)
+      sample:
+        control_planes: [{"name": "basic", "namespace": "istio-system"}]
+        rolls:
+          - namespace: istio-system
+            labels: {}
+            members: [bookinfo, gateways]
+            selectors: []
+            ours: [gateways]
+            configured: [bookinfo, gateways]
+        members: []
+        unread: []
+    inside:
+      description:
+        - What is in the namespaces of O(inside), by namespace.
+        - C(pods) are the pods that run, with the workload behind them, whether they have a sidecar and ask for one.
+          C(policies) are the NetworkPolicies with the pods that they select and whether they are about ingress.
+          C(bindings) are the names of this collection's RoleBindings.
+      type: dict
+      returned: if O(inside) is not empty
+      sample:
+        shop:
+          pods:
+            - name: cart-7d9c5b6f4-x2x7q
+              owner: {"kind": "Deployment", "name": "cart"}
+              sidecar: false
+              inject: ""
+              revision: ""
+              host_network: false
+              restarted: ""
+          policies: [{"name": "deny", "labels": {}, "selector": {}, "ingress": true}]
+          bindings: [servicemesh-tcp-edit]
+    operators:
+      description:
+        - What the Operator Lifecycle Manager (OLM) knows. C(olm) tells whether it is there, C(openshift) is OpenShift's
+          version, C(groups) are the API groups that are served.
+        - C(subscriptions) by C(package), with C(current) (the newest ClusterServiceVersion that was resolved) and
+          C(installed). C(problems) are their conditions that hold, which are complaints. C(ingress_operator) tells that
+          OpenShift's ingress operator made it.
+        - C(csvs) are the ClusterServiceVersions with the names of the definitions that they own, without OLM's copies.
+        - C(install_plans) are only those that a Subscription has yet to install.
+        - C(operator_groups) with C(everywhere), which tells that operators beside it serve all namespaces.
+        - C(catalogs) are the CatalogSources with the state of their connection, C(READY) where it works.
+        - C(deployments) are the Deployments that OLM did not make. C(unread) lists the paths that there was no right to
+          read.
+      type: dict
+      returned: if O(parts) holds V(operators)
+      sample:
+        olm: true
+        openshift: 4.18.22
+        groups: [apps, operators.coreos.com]
+        subscriptions:
+          - name: servicemeshoperator3
+            namespace: openshift-operators
+            uid: 3c8e1b1e-0000-4000-8000-000000000002
+            labels: {"app.kubernetes.io/managed-by": "servicemesh.tcp"}
+            created: "2026-11-21T08:00:00Z"
+            package: servicemeshoperator3
+            channel: stable
+            source: redhat-operators
+            source_namespace: openshift-marketplace
+            approval: Automatic
+            starting_csv: ""
+            ingress_operator: false
+            installed: servicemeshoperator3.v3.4.1
+            current: servicemeshoperator3.v3.4.1
+            state: AtLatestKnown
+            install_plan: install-x7k2p
+            problems: []
+        csvs:
+          - name: servicemeshoperator3.v3.4.1
+            namespace: openshift-operators
+            uid: 3c8e1b1e-0000-4000-8000-000000000003
+            labels: {}
+            created: "2026-11-21T08:01:00Z"
+            phase: Succeeded
+            reason: InstallSucceeded
+            message: install strategy completed with no errors
+            crds: [istios.sailoperator.io]
+        install_plans: []
+        operator_groups: [{"name": "global-operators", "namespace": "openshift-operators", "everywhere": true}]
+        catalogs: [{"name": "redhat-operators", "namespace": "openshift-marketplace", "state": "READY"}]
+        deployments: []
+        unread: []
 api_requests:
   description: How many requests the API server was sent, by HTTP method; discovery by the client is not in it.
   returned: always
@@ -175,18 +294,22 @@ api_requests:
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.servicemesh.tcp.plugins.module_utils._client import Api, ApiError, auth_argument_spec
 from ansible_collections.servicemesh.tcp.plugins.module_utils._failure import explain
-from ansible_collections.servicemesh.tcp.plugins.module_utils._read import read
+from ansible_collections.servicemesh.tcp.plugins.module_utils._read import PARTS, read
 
 
 def main() -> None:
     """Run the module."""
     module = AnsibleModule(
-        argument_spec=auth_argument_spec(),
+        argument_spec={
+            **auth_argument_spec(),
+            "parts": {"type": "list", "elements": "str", "choices": list(PARTS), "default": ["mesh"]},
+            "inside": {"type": "list", "elements": "str", "default": []},
+        },
         supports_check_mode=True,
     )
     try:
         api = Api(module)
-        mesh = read(api)
+        mesh = read(api, module.params["parts"], module.params["inside"])
     except ApiError as error:
         module.fail_json(**explain(error))
     module.exit_json(changed=False, mesh=mesh, api_requests=dict(api.requests))

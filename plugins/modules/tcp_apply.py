@@ -29,9 +29,11 @@ options:
     required: true
     suboptions:
       state:
-        description: Whether the object is applied, removed, or changed by O(steps[].patch) or O(steps[].merge).
+        description: >-
+          Whether the object is applied, removed, changed by O(steps[].patch) or O(steps[].merge), or only waited for
+          because somebody else makes it.
         type: str
-        choices: [present, absent, patched, merged]
+        choices: [present, absent, patched, merged, awaited]
         default: present
       object:
         description: The object, with the fields that the manager owns. A removal needs kind and metadata only.
@@ -53,11 +55,22 @@ options:
         default: false
       wait:
         description:
-          - Wait for the object once everything is written. Waits until a Deployment, StatefulSet or DaemonSet is rolled
-            out, until a Service of type C(LoadBalancer) has an address, until a member roll has configured who joins and
-            let go of who leaves, until a ServiceMeshMember is ready, or until a removed object is gone.
+          - Wait for the object once everything is written. Waits until a Deployment, StatefulSet or DaemonSet is
+            rolled out, until a Service of type C(LoadBalancer) has an address, until the operator of a C(Subscription)
+            is installed, until a member roll has configured who joins and let go of who leaves, until a
+            C(ServiceMeshMember) is ready, or until a removed object is gone. Other kinds need only be there.
+          - Where waiting longer is of no use, the wait ends at once with the reason.
         type: bool
         default: false
+      until:
+        description:
+          - What an object is held against while it is waited for.
+          - For a C(Subscription), C(csv) is the ClusterServiceVersion that has to be installed, by default the newest
+            that was resolved. With C(resolved=true) it is enough that an InstallPlan was made.
+          - For a C(ServiceMeshMemberRoll), C(joined) are namespaces that it must have configured, C(left) ones that it
+            may not have any more.
+        type: dict
+        default: {}
       drain:
         description:
           - Listeners (target ports) of the gateway that the object belongs to. Before the step is written, the sessions
@@ -75,8 +88,7 @@ options:
         description:
           - For O(steps[].state=merged), what becomes of a plain list below C(spec) that others write to as well, such
             as a member roll's. Keys are C(list), the list's name; C(add), entries that it is to have; C(remove),
-            entries that it is not to have any more, if this collection added them; and for waiting C(joined) and
-            C(left), which namespaces a member roll must have configured, and may not have any more.
+            entries that it is not to have any more, if this collection added them.
           - It is written at the version that was read. Where somebody else was faster, it is read and merged again.
         type: dict
         default: {}
@@ -259,12 +271,17 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._settle import ser
 from ansible_collections.servicemesh.tcp.plugins.module_utils._steps import DEFAULTS
 
 STEP_SPEC = {
-    "state": {"type": "str", "choices": ["present", "absent", "patched", "merged"], "default": DEFAULTS["state"]},
+    "state": {
+        "type": "str",
+        "choices": ["present", "absent", "patched", "merged", "awaited"],
+        "default": DEFAULTS["state"],
+    },
     "object": {"type": "dict", "required": True},
     "manager": {"type": "str", "default": DEFAULTS["manager"]},
     "force": {"type": "bool", "default": DEFAULTS["force"]},
     "existing": {"type": "bool", "default": DEFAULTS["existing"]},
     "wait": {"type": "bool", "default": DEFAULTS["wait"]},
+    "until": {"type": "dict", "default": DEFAULTS["until"]},
     "drain": {"type": "list", "elements": "int", "default": DEFAULTS["drain"]},
     "patch": {"type": "list", "elements": "dict", "default": DEFAULTS["patch"]},
     "merge": {"type": "dict", "default": DEFAULTS["merge"]},

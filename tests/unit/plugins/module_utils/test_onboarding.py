@@ -89,8 +89,8 @@ def test_a_namespace_that_is_missing_is_named_in_the_roll_and_not_waited_for():
     plan = onboarding_plan([{"name": "coolapp"}, {"name": "shop"}], ossm2())
     assert roll_of(plan) == merge(["coolapp", "shop"], ["shop"])
     assert messages(plan["findings"]) == [
-        "MEMBER_PENDING namespace 'coolapp': it does not exist yet. The member roll of mesh basic names it, and it joins"
-        " when it is made."
+        "MEMBER_PENDING namespace 'coolapp': it does not exist yet. The member roll of mesh basic names it, and it"
+        " joins when it is made."
     ]
 
 
@@ -138,8 +138,8 @@ def test_that_object_is_kept_when_the_operator_has_put_the_namespace_into_the_ro
 def test_a_namespace_of_another_mesh_is_left_there(state, holder):
     plan = onboarding_plan([{"name": "shop"}], state)
     assert messages(plan["findings"]) == [
-        f"MEMBER_ELSEWHERE namespace 'shop': it cannot join the mesh istio-system/basic: {holder} has it in another one,"
-        " and a namespace is in one mesh at most."
+        f"MEMBER_ELSEWHERE namespace 'shop': it cannot join the mesh istio-system/basic: {holder} has it in another"
+        " one, and a namespace is in one mesh at most."
     ]
     assert plan["steps"] == []
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.servicemesh.tcp.plugins.module_utils._plan import gateway_plan
-from ansible_collections.servicemesh.tcp.plugins.module_utils._portmap import build_port_map
+from ansible_collections.servicemesh.tcp.plugins.module_utils._portmap import port_map
 from ansible_collections.servicemesh.tcp.tests.unit.plugins.builders import (
     EDGE,
     control_plane,
@@ -31,7 +31,7 @@ def cluster(gateways, apps, *planes):
 
 def outside(seen):
     """Return what a port map says of namespaces outside the mesh."""
-    found = build_port_map([record()], [EDGE], seen, namespace_state="present")["findings"]
+    found = port_map([record()], [EDGE], seen, namespace_state="present")["findings"]
     return messages([item for item in found if item["code"] == "NAMESPACE_OUTSIDE_MESH"])
 
 
@@ -56,9 +56,9 @@ def test_a_mesh_that_sees_all_and_one_of_which_too_little_is_known():
 
 def test_a_backend_outside_the_member_roll():
     assert outside(cluster(MEMBER, {}, OSSM2)) == [
-        "NAMESPACE_OUTSIDE_MESH record 'a': namespace 'apps' is not part of the mesh istio-system/basic: its member roll"
-        " does not have it (it lacks the label maistra.io/member-of=istio-system), so for a gateway its Services do not"
-        " exist, and it closes every connection."
+        "NAMESPACE_OUTSIDE_MESH record 'a': namespace 'apps' is not part of the mesh istio-system/basic: its member"
+        " roll does not have it (it lacks the label maistra.io/member-of=istio-system), so for a gateway its Services"
+        " do not exist, and it closes every connection."
     ]
 
 
@@ -66,8 +66,8 @@ def test_a_gateway_outside_the_member_roll_is_told_once_and_by_the_role_gateways
     seen = cluster({}, {}, OSSM2)
     said = [
         "NAMESPACE_OUTSIDE_MESH gateway 'edge': namespace 'gateways' is not part of the mesh istio-system/basic: its"
-        " member roll does not have it (it lacks the label maistra.io/member-of=istio-system), so its pods get no proxy,"
-        " and its Gateways are not read."
+        " member roll does not have it (it lacks the label maistra.io/member-of=istio-system), so its pods get no"
+        " proxy, and its Gateways are not read."
     ]
     assert outside(seen) == said
     plan = gateway_plan([EDGE], seen)
@@ -76,7 +76,8 @@ def test_a_gateway_outside_the_member_roll_is_told_once_and_by_the_role_gateways
 
 def test_a_member_of_another_mesh_is_outside_too():
     said = outside(cluster(MEMBER, {"maistra.io/member-of": "mesh-two"}, OSSM2))
-    assert len(said) == 1 and "namespace 'apps'" in said[0]
+    assert len(said) == 1
+    assert "namespace 'apps'" in said[0]
 
 
 def test_discovery_selectors():

@@ -1,0 +1,50 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the readers of a projection's parts share: what the API server serves, and what there was no right to read.
+
+This module_util is **PRIVATE** and should only be used by this collection. Breaking changes can occur any time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from ansible_collections.servicemesh.tcp.plugins.module_utils._client import ApiError
+from ansible_collections.servicemesh.tcp.plugins.module_utils._kinds import KINDS, collection_path
+
+if TYPE_CHECKING:
+    from ansible_collections.servicemesh.tcp.plugins.module_utils._client import Api
+
+
+class Reader:
+    """The reading of one part. C(unread) are the paths that there was no right to read."""
+
+    def __init__(self, api: Api, groups: Mapping[str, Mapping[str, Any]]) -> None:
+        """Take the API groups by name, as /apis lists them."""
+        self.api = api
+        self.groups = groups
+        self.unread: list[str] = []
+
+    def serves(self, api_version: str) -> bool:
+        """Tell whether the API server knows a group at a version, given as in C(apiVersion)."""
+        group, _slash, version = api_version.rpartition("/")
+        versions = self.groups.get(group, {}).get("versions", [])
+        return not group or version in {item["version"] for item in versions}
+
+    def if_allowed(self, path: str, ask: Callable[[str], Any]) -> Any:
+        """Read what planning can do without; where the right lacks, it is known to be unknown (V(None), C(unread))."""
+        try:
+            return ask(path)
+        except ApiError as error:
+            if error.status != 403:
+                raise
+            self.unread.append(path)
+            return None
+
+    def items(self, kind: str, selector: str | None = None) -> list[dict[str, Any]]:
+        """Read all objects of a kind; none where the kind is not served or may not be read."""
+        if not self.serves(KINDS[kind].api_version):
+            return []
+        found = self.if_allowed(collection_path(kind), lambda path: self.api.find(path, labelSelector=selector))
+        return found["items"] if found else []
