@@ -209,7 +209,11 @@ def policy(name, selector, ingress=True, labels=None):
 
 
 def test_gateways_are_let_in_where_somebody_closed_pods_and_nowhere_else():
-    closed = [policy("deny", {}), policy("db", {"matchLabels": {"app": "db"}}), policy("out", {}, ingress=False)]
+    closed = [
+        policy("deny", {}),
+        policy("db", {"matchLabels": {"app": "db"}}),
+        policy("out", {"matchLabels": {"app": "out"}}, ingress=False),
+    ]
     member = {"name": "shop", "network_policy": ["gateways"]}
     plan = onboarding_plan([member], joining(**ISTIO, inside={"shop": {"policies": closed}}))
     specs = [step["object"]["spec"] for step in plan["steps"]]

@@ -98,7 +98,7 @@ SELECTED = {"matchLabels": {"mesh": "on"}}
         # The selector that needs the fewest labels.
         (
             {"mesh": "off"},
-            [SELECTED, {"matchLabels": {"a": "1", "b": "2"}}, {"matchLabels": {"c": "3"}}],
+            [SELECTED, {"matchLabels": {"c": "3"}}, {"matchLabels": {"a": "1", "b": "2"}}],
             {"c": "3"},
             [],
         ),

@@ -95,6 +95,8 @@ def test_the_mesh_of_two_that_sees_the_gateway_is_the_one_that_counts():
 
 def test_a_tag_stands_for_its_revision():
     blind = control_plane(name="istiod-old", revision="old", config=CHOOSY["config"])
-    seen = cluster({"istio.io/rev": "prod"}, {}, blind, control_plane(revision="new"))
+    seen = cluster({"istio.io/rev": "prod", **SEEN}, {}, blind, control_plane(revision="new"))
     seen["mesh"]["tags"] = {"prod": "new"}
     assert outside(seen) == []
+    seen["mesh"]["tags"] = {"prod": "old"}
+    assert len(outside(seen)) == 1

@@ -150,6 +150,26 @@ def test_who_writes_at_the_same_time_loses_nothing(before, what, add, remove, af
     assert written(api) == after
 
 
+def test_a_roll_that_changes_while_it_is_tried_is_written_all_the_same():
+    api = cluster(roll("x"))
+    path = "/apis/maistra.io/v1/namespaces/istio-system/servicemeshmemberrolls/default"
+    busy = ApiError(409, "Conflict", "the object has been modified", "PATCH", path)
+    api.refusals[("PATCH", path)] = busy
+    (step,) = (complete(step) for step in roll_steps(MESH, ["a"], (), (), ()))
+    changes = _apply.plan(api, [step], lenient=False)
+    api.refusals.clear()
+    _apply.write(api, changes)
+    assert written(api) == (["x", "a"], ["a"])
+
+
+def test_where_the_control_plane_s_namespace_is_still_to_come_check_mode_shows_a_roll_that_would_be_made():
+    (step,) = (complete(step) for step in roll_steps(MESH, ["a"], (), (), ()))
+    (change,) = _apply.plan(FakeApi(), [step], lenient=True)
+    assert change.action == "create"
+    with pytest.raises(_apply.Refused):
+        _apply.plan(FakeApi(), [step], lenient=False)
+
+
 def test_a_roll_that_never_holds_still_ends_the_run():
     api = Busy(99, interfere("x", "y"))
     api.objects = cluster(roll("x")).objects
