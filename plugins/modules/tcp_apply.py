@@ -19,6 +19,7 @@ description:
   - Only what differs is written. What the server itself adds or defaults is no difference.
   - An object without the label C(app.kubernetes.io/managed-by=servicemesh.tcp) is neither changed nor removed.
   - What somebody changed by hand in an object of this collection is set back, and RV(plan) says so.
+  - While it waits, a line every ten seconds shows what for.
   - Where a change ends sessions on a gateway's ports, the gateway's Envoys are asked how many are open, through the API
     server's port forwarding. Without the right to do that RV(plan) says that they could not be seen.
 options:
@@ -117,6 +118,12 @@ options:
     type: list
     elements: str
     default: []
+  progress_file:
+    description:
+      - A file to which a line on what is waited for is appended every ten seconds.
+      - Not meant to be set. Over the connection C(local) the module's action plugin sets it, and shows the lines while
+        the task runs.
+    type: path
 extends_documentation_fragment:
   - kubernetes.core.k8s_auth_options
 attributes:
@@ -298,6 +305,7 @@ def main() -> None:
             "wait_timeout": {"type": "int", "default": 300},
             "session_policy": {"type": "str", "choices": ["warn", "refuse"], "default": "warn"},
             "allow_drain": {"type": "list", "elements": "str", "default": []},
+            "progress_file": {"type": "path"},
         },
         supports_check_mode=True,
     )

@@ -61,15 +61,28 @@ def observed() -> dict[str, Any]:
             "version": 2,
             "cluster": {"host": "https://198.18.0.1:6443", "kubernetes": "v1.34.4", "openshift": False},
             "mesh": {"served": True, "revisions": ["default"], "control_planes": [{**control_plane, "ready": True}]},
-            "namespaces": {name: {"labels": {}, "terminating": False} for name in ("gateways", "echo")},
+            "namespaces": {
+                name: {"labels": {}, "terminating": False} for name in ("gateways", "echo", "openshift-operators")
+            },
             "services": [front, *backends],
             "gateways": [{**common, "labels": set_labels, **istio_gateway}],
             "virtual_services": [{**common, "labels": set_labels, **virtual_service}],
             "deployments": [{**deployment, "labels": {**ours, "servicemesh.tcp/defined-by": "default"}}],
             "nodes": [],
             "members": {"control_planes": [], "rolls": [], "members": []},
+            "operators": operators(),
         }
     }
+
+
+def operators() -> dict[str, Any]:
+    """Return an OpenShift's OLM without any operator."""
+    catalog = {"name": "redhat-operators", "namespace": "openshift-marketplace", "state": "READY"}
+    group = {"name": "global-operators", "namespace": "openshift-operators", "labels": {}, "everywhere": True}
+    nothing: dict[str, list[Any]] = {
+        key: [] for key in ("groups", "subscriptions", "csvs", "install_plans", "deployments", "unread")
+    }
+    return {"olm": True, "openshift": "4.18.22", **nothing, "operator_groups": [group], "catalogs": [catalog]}
 
 
 @pytest.fixture(scope="module")

@@ -68,6 +68,8 @@ class FakeApi(Api):
         self.after_write: Callable[[], None] = lambda: None
         self._serial = itertools.count(1)
         self.istio = istio
+        # Further groups, as C(group/version).
+        self.served: list[str] = []
 
     # What a test does to it.
 
@@ -85,6 +87,7 @@ class FakeApi(Api):
         """Return another cluster in the same state, with nothing asked of it yet."""
         other = FakeApi(self.istio)
         other.objects = copy.deepcopy(self.objects)
+        other.served = list(self.served)
         other._serial = itertools.count(next(self._serial) + 1000)
         return other
 
@@ -161,7 +164,9 @@ class FakeApi(Api):
             return {"gitVersion": "v1.34.4"}
         if path == "/apis":
             istio = {"name": "networking.istio.io", "versions": [{"version": "v1"}, {"version": "v1beta1"}]}
-            return {"groups": [istio] if self.istio else []}
+            further = [item.split("/") for item in self.served]
+            more = [{"name": group, "versions": [{"version": version}]} for group, version in further]
+            return {"groups": [*([istio] if self.istio else []), *more]}
         if path in self.objects:
             return self.objects[path].full()
         found = [stored.full() for stored in self.objects.values()]
@@ -208,7 +213,7 @@ class FakeApi(Api):
         return after.full()
 
     def _json_patch(self, path: str, operations: Any, dry: bool) -> dict[str, Any]:
-        """Take items out of the lists of an object that was made by hand."""
+        """Change an object that was made by hand; a test of its uid holds."""
         stored = copy.deepcopy(self.objects[path])
         for operation in operations:
             *way, last = operation["path"].strip("/").split("/")
@@ -217,7 +222,9 @@ class FakeApi(Api):
                 target = target[int(key)] if isinstance(target, list) else target[key]
             if operation["op"] == "remove":
                 del target[int(last)]
-            elif target[last] != operation["value"]:
+            elif operation["op"] in ("add", "replace"):
+                target[last] = operation["value"]
+            elif last != "uid" and target[last] != operation["value"]:
                 raise _error(422, "Invalid", "PATCH", path, "the test of a JSON patch failed")
         if not dry:
             stored.version += 1

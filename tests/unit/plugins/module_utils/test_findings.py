@@ -38,6 +38,7 @@ from ansible_collections.servicemesh.tcp.tests.unit.plugins.builders import (
     workload,
 )
 from ansible_collections.servicemesh.tcp.tests.unit.plugins.fake_api import FakeApi
+from ansible_collections.servicemesh.tcp.tests.unit.plugins.operator_texts import OPERATOR_TEXTS
 from ansible_collections.servicemesh.tcp.tests.unit.plugins.whole_runs import Clock, as_options, mesh_cluster
 
 MESH = state()["mesh"]
@@ -425,6 +426,7 @@ TEXTS = {
         "set 'default': the set has no record 'a' on the cluster."
         " Nothing to do; check the spelling if it should have been there.",
     ),
+    **OPERATOR_TEXTS,
 }
 
 
@@ -441,15 +443,22 @@ def test_every_code_is_provoked():
 def test_a_code_keeps_its_severity():
     milder = {code: rule.severity for code, rule in CATALOGUE.items() if rule.severity != "error"}
     assert milder == {
+        "CATALOG_NOT_READY": "warning",
         "CLASH_ELSEWHERE": "warning",
         "MESH_UNSEEN": "note",
         "LB_LIMIT_NEAR": "warning",
         "LB_SPAN": "note",
         "MAX_PORTS_EXCEEDED": "warning",
+        "OPERATOR_BY_HAND": "note",
+        "OPERATOR_LEFT_CATALOG": "warning",
+        "OPERATOR_STAYS": "note",
+        "OPERATOR_UNSUBSCRIBED": "warning",
         "PORTS_KEPT": "note",
         "SECURITY_GROUP_RULES": "warning",
         "SESSIONS_UNSEEN": "warning",
         "SESSIONS_WOULD_END": "warning",
+        "SUBSCRIPTION_DIFFERS": "warning",
+        "SUBSCRIPTION_FOUND": "note",
         "WITHDRAW_UNKNOWN": "warning",
     }
     warning = finding("WITHDRAW_UNKNOWN", "set 'a'", name="b")
