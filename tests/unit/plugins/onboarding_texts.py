@@ -122,8 +122,8 @@ ONBOARDING_TEXTS: dict[str, tuple[Callable[[], list[dict[str, str]]], str]] = {
     "POD_LABEL_NEEDED": (
         lambda: found(control_plane(revision="1-31")),
         "namespace 'shop': the namespace has no label that decides on injection, so a pod that wants a sidecar or is a"
-        ' gateway X
-        " for gateways of this collection; or set injection to 'enabled'.",
+        ' gateway needs the labels sidecar.istio.io/inject: "true" and istio.io/rev: 1-31 in its template. Nothing to'
+        " do for gateways of this collection; or set injection to 'enabled'.",
     ),
     "SIDECAR_MISSING": (
         stuck,
