@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ansible_collections.servicemesh.tcp.plugins.module_utils import _shared_list
 from ansible_collections.servicemesh.tcp.plugins.module_utils._client import ApiError
 from ansible_collections.servicemesh.tcp.plugins.module_utils._drift import may_set_back
 from ansible_collections.servicemesh.tcp.plugins.module_utils._failure import finding_of
@@ -147,13 +148,14 @@ def _try(
         if before is None:
             return Change(step, "nothing", None, None)
         return Change(step, "change", before, _patch(api, step, dry_run=True))
+    if step["state"] == "merged":
+        return _try_merge(api, step, before, lenient)
     if before is None and step["existing"] and path in seen:
         # A set's share of a front Service that an earlier step of the same plan makes: there is nothing to try it on.
         made, seen[path] = seen[path], _with_ports(seen[path], obj)
         return Change(step, "change", made, seen[path], tried=False)
     if before is None and step["existing"] and not lenient:
-        name, namespace = obj["metadata"]["name"], obj["metadata"]["namespace"]
-        raise Stopped(finding("GATEWAY_MISSING", f"gateway {name!r}", name=name, namespace=namespace))
+        raise Stopped(_missing(obj))
     if before is None and obj["metadata"].get("namespace") in coming:
         seen[path] = obj
         return Change(step, "create", None, obj, tried=False)
@@ -174,6 +176,29 @@ def _try(
     if base is None:
         return Change(step, "create", None, after)
     return Change(step, "nothing" if _content(base) == _content(after) else "change", base, after)
+
+
+def _missing(obj: Mapping[str, Any]) -> dict[str, str]:
+    """Say that an object of which only a share is written is not there any more."""
+    if obj["kind"] != "Service":
+        return finding("OBJECT_GONE", describe(obj))
+    name, namespace = obj["metadata"]["name"], obj["metadata"]["namespace"]
+    return finding("GATEWAY_MISSING", f"gateway {name!r}", name=name, namespace=namespace)
+
+
+def _try_merge(api: Api, step: Mapping[str, Any], before: Mapping[str, Any] | None, lenient: bool) -> Change:
+    """Find out what merging entries into a shared list would do."""
+    after = _shared_list.merged(before, step)
+    if _shared_list.same(before, after):
+        return Change(step, "nothing", before, before)
+    action = "create" if before is None else "remove" if after is None else "change"
+    try:
+        _shared_list.send(api, step, before, after, dry_run=True)
+    except ApiError as error:
+        # In a dry run 409 says that it was changed just now: it is read again before it is written.
+        if error.status != 409 and not (error.status == 404 and lenient):
+            raise
+    return Change(step, action, before, after)
 
 
 def _role_is_coming(obj: Mapping[str, Any], seen: Mapping[str, Any]) -> bool:
@@ -280,7 +305,7 @@ def write(
         if change.action == "nothing":
             continue
         before_write(change)
-        if change.action == "remove":
+        if change.action == "remove" and change.step["state"] != "merged":
             path = object_path(change.step["object"])
             try:
                 api.request("DELETE", path, body=_delete_options(change.step, change.before or {}, dry_run=False))
@@ -289,6 +314,8 @@ def write(
                     raise
         elif change.step["state"] == "patched":
             _patch(api, change.step, dry_run=False)
+        elif change.step["state"] == "merged":
+            _shared_list.write(api, change.step, change.before)
         else:
             _apply(api, change.step, dry_run=False)
         written.append(change)

@@ -309,6 +309,18 @@ CATALOGUE: Mapping[str, Rule] = {
         "what could be seen of port {port} is in order, but it is not proven ({seen}). Not to be seen was: {unseen}.",
         "Grant the rights of servicemesh-tcp-diagnose in docs/rbac.yaml, and run it again.",
     ),
+    "INJECTION_BY_POD": Rule(
+        "error",
+        "OpenShift Service Mesh 2 gives a sidecar to pods that ask for one; no label of a namespace makes it do so for"
+        " all.",
+        "Set injection to 'pod', and put the label sidecar.istio.io/inject: \"true\" into the pod templates.",
+    ),
+    "INJECTION_LABEL_TAKEN": Rule(
+        "error",
+        "somebody else's label {label}={value} decides on its sidecars (istio-injection wins over istio.io/rev), and"
+        " what is wanted is that {wanted}.",
+        "Let its owner take the label off, or say in the namespace's injection and mesh what the label says.",
+    ),
     "INSTALL_PLAN_OTHER": Rule(
         "error",
         "InstallPlan {plan} waits for approval and holds {csvs}, not {wanted}.",
@@ -369,6 +381,26 @@ CATALOGUE: Mapping[str, Rule] = {
         "this run renewed the gateway's Lease {seconds} s ago and lost it since; another one may be writing by now.",
         "Nothing more was written. Run it again: it goes on from what is there.",
     ),
+    "MEMBER_ELSEWHERE": Rule(
+        "error",
+        "it cannot join the mesh {mesh}: {holder} has it in another one, and a namespace is in one mesh at most.",
+        "Withdraw it there first.",
+    ),
+    "MEMBER_PENDING": Rule(
+        "note",
+        "it does not exist yet. The member roll of mesh {mesh} names it, and it joins when it is made.",
+        "Nothing to do, unless the name is wrong. With state 'present' this run makes it.",
+    ),
+    "MESH_UNCLEAR": Rule(
+        "error",
+        "the cluster has several meshes, and it could join any of them: {known}.",
+        "Name one in the namespace's mesh.",
+    ),
+    "MESH_UNKNOWN": Rule(
+        "error",
+        "there is no mesh {mesh!r}; there are {known}.",
+        "Mend the namespace's mesh, or leave it out.",
+    ),
     "MESH_UNSEEN": Rule(
         "note",
         "there is no right to read {paths}, so who gets in whose way there is not seen.",
@@ -384,6 +416,17 @@ CATALOGUE: Mapping[str, Rule] = {
         "error",
         "namespace {namespace!r} does not exist, and this run was not asked to make it.",
         "Create it, or set {argument} to 'present'.",
+    ),
+    "NAMESPACE_OUTSIDE_MESH": Rule(
+        "error",
+        "namespace {namespace!r} is not part of the mesh {mesh}: {why}, so {effect}.",
+        "Add it to mesh_members (role namespaces), or have it added; its pods need no sidecar for that.",
+    ),
+    "NAMESPACE_UNDISCOVERABLE": Rule(
+        "error",
+        "the mesh {mesh} sees namespaces by its discovery selectors ({selectors}), and no label can be added with which"
+        " one of them takes it.",
+        "Let the owner of its labels change them, or the mesh's discovery selectors.",
     ),
     "NAME_TAKEN": Rule(
         "error",
@@ -422,6 +465,11 @@ CATALOGUE: Mapping[str, Rule] = {
         "error",
         "there is no Istio on this cluster: {what}.",
         "Install a mesh first; the collection needs networking.istio.io/v1beta1 and a running istiod.",
+    ),
+    "OBJECT_GONE": Rule(
+        "error",
+        "it was there when this run looked first, and is gone.",
+        "Run it again.",
     ),
     "OBJECT_TOO_LARGE": Rule(
         "error",
@@ -476,6 +524,12 @@ CATALOGUE: Mapping[str, Rule] = {
         "note",
         "on gateway {gateway} these ports stay published, though this run does not declare them: {ports}.",
         "That is what tcp_prune=false is for; with tcp_prune=true they are withdrawn.",
+    ),
+    "POD_LABEL_NEEDED": Rule(
+        "note",
+        "the namespace has no label that decides on injection, so a pod that wants a sidecar or is a gateway needs the"
+        ' labels sidecar.istio.io/inject: "true" and istio.io/rev: {revision} in its template.',
+        "Nothing to do for gateways of this collection; or set injection to 'enabled'.",
     ),
     "POOL_EXHAUSTED": Rule(
         "error",
@@ -568,6 +622,11 @@ CATALOGUE: Mapping[str, Rule] = {
         "target port {port} on gateway {gateway} lies in 32768-60999, from where the pods' own outgoing connections"
         " take theirs: Envoy cannot listen on one that is taken, and the record's port is dead then.",
         "Leave target_port out; a port that has it already gets another when it is withdrawn and published again.",
+    ),
+    "SIDECAR_MISSING": Rule(
+        "warning",
+        "these lack the sidecar that a new pod would get, and a restart does not give it to them: {workloads}.",
+        "Recreate those pods by hand, or look at why the injector passes them over. Ports can be published without it.",
     ),
     "SUBSCRIPTION_DIFFERS": Rule(
         "warning",

@@ -20,10 +20,16 @@ GATEWAY_NAMESPACE_LABEL = "servicemesh.tcp/gateway-namespace"
 DEFINED_BY_LABEL = "servicemesh.tcp/defined-by"
 SOURCE_ANNOTATION = "servicemesh.tcp/source"
 DEFINITION_ANNOTATION = "servicemesh.tcp/definition"
+# Which entries of a list that has no owners inside it are this collection's: JSON, on the object that holds the list.
+ENTRIES_ANNOTATION = "servicemesh.tcp/entries"
+# For which mesh a workload's pods were replaced; the value changes only when the mesh does.
+RESTARTED_ANNOTATION = "servicemesh.tcp/restarted-for"
 
 COLLECTION = "servicemesh.tcp"
 # Each set applies its own ports to the shared front Service under a field manager of its own.
 SET_MANAGER_PREFIX = "servicemesh.tcp/"
+# The labels of somebody else's namespace that onboarding put there, and can take away again, are this manager's.
+ONBOARDING_MANAGER = "servicemesh.tcp-onboarding"
 
 # What Kubernetes allows for the name of a Gateway (Istio: a DNS label) and for a label's value.
 LABEL_MAX = 63

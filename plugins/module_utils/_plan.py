@@ -29,6 +29,7 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._names import (
     set_object_name,
     short_hash,
 )
+from ansible_collections.servicemesh.tcp.plugins.module_utils._outside import check_outside
 from ansible_collections.servicemesh.tcp.plugins.module_utils._plan_text import port_ranges
 from ansible_collections.servicemesh.tcp.plugins.module_utils._steps import (
     Step,
@@ -76,6 +77,7 @@ def gateway_plan(
     else:
         findings += check_mesh(view)
         findings += check_gateways(gateways, view, set_name, namespace_state)
+        findings += check_outside(gateways, [], view)
         steps = workload_steps(gateways, view, set_name, namespace_state)
     return {"steps": [] if errors(findings) else steps, "findings": findings}
 

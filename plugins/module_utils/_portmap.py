@@ -33,6 +33,7 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._names import (
     port_name,
     short_hash,
 )
+from ansible_collections.servicemesh.tcp.plugins.module_utils._outside import check_outside
 from ansible_collections.servicemesh.tcp.plugins.module_utils._reading import (
     DNS_LABEL,
     DNS_LABEL_RULE,
@@ -94,6 +95,7 @@ def port_map(
         findings += clashes_elsewhere(view.world, set_name) + unseen(view.state)
         findings += check_gateways(gateways, view, set_name, namespace_state)
         findings += check_backends(ports, view)
+        findings += check_outside(gateways, ports, view)
         findings += check_node_ports(ports, view)
     # What the plan holds against the limits of load balancers.
     described = [{key: gateway[key] for key in ("name", "namespace", "service")} for gateway in gateways]

@@ -31,10 +31,10 @@ options:
     suboptions:
       state:
         description: >-
-          Whether the object is applied, removed, changed by O(steps[].patch), or only waited for because somebody else
-          makes it.
+          Whether the object is applied, removed, changed by O(steps[].patch) or O(steps[].merge), or only waited for
+          because somebody else makes it.
         type: str
-        choices: [present, absent, patched, awaited]
+        choices: [present, absent, patched, merged, awaited]
         default: present
       object:
         description: The object, with the fields that the manager owns. A removal needs kind and metadata only.
@@ -56,9 +56,10 @@ options:
         default: false
       wait:
         description:
-          - Wait for the object once everything is written. Waits until a Deployment is rolled out, until a Service of
-            type C(LoadBalancer) has an address, until the operator of a C(Subscription) is installed, or until a
-            removed object is gone. Other kinds need only be there.
+          - Wait for the object once everything is written. Waits until a Deployment, StatefulSet or DaemonSet is
+            rolled out, until a Service of type C(LoadBalancer) has an address, until the operator of a C(Subscription)
+            is installed, until a member roll has configured who joins and let go of who leaves, until a
+            C(ServiceMeshMember) is ready, or until a removed object is gone. Other kinds need only be there.
           - Where waiting longer is of no use, the wait ends at once with the reason.
         type: bool
         default: false
@@ -68,6 +69,8 @@ options:
           - For a C(Subscription), C(csv) is the ClusterServiceVersion that has to be installed, by default whichever
             is. With C(resolved=true) it is enough that an InstallPlan was made.
           - With C(absent=true), an object that somebody else removes must be gone.
+          - For a C(ServiceMeshMemberRoll), C(joined) are namespaces that it must have configured, C(left) ones that it
+            may not have any more.
         type: dict
         default: {}
       drain:
@@ -83,8 +86,18 @@ options:
         type: list
         elements: dict
         default: []
+      merge:
+        description:
+          - For O(steps[].state=merged), what becomes of a plain list below C(spec) that others write to as well, such
+            as a member roll's. Keys are C(list), the list's name; C(add), entries that it is to have; C(remove),
+            entries that it is not to have any more, if this collection added them.
+          - It is written at the version that was read. Where somebody else was faster, it is read and merged again.
+        type: dict
+        default: {}
       adopt:
-        description: Change or remove the object although it was made by somebody else, because its port is adopted.
+        description: >-
+          Change or remove the object although it was made by somebody else, because its port is adopted, or because
+          only a share of it is written.
         type: bool
         default: false
   wait_timeout:
@@ -266,7 +279,11 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._settle import ser
 from ansible_collections.servicemesh.tcp.plugins.module_utils._steps import DEFAULTS
 
 STEP_SPEC = {
-    "state": {"type": "str", "choices": ["present", "absent", "patched", "awaited"], "default": DEFAULTS["state"]},
+    "state": {
+        "type": "str",
+        "choices": ["present", "absent", "patched", "merged", "awaited"],
+        "default": DEFAULTS["state"],
+    },
     "object": {"type": "dict", "required": True},
     "manager": {"type": "str", "default": DEFAULTS["manager"]},
     "force": {"type": "bool", "default": DEFAULTS["force"]},
@@ -275,6 +292,7 @@ STEP_SPEC = {
     "until": {"type": "dict", "default": DEFAULTS["until"]},
     "drain": {"type": "list", "elements": "int", "default": DEFAULTS["drain"]},
     "patch": {"type": "list", "elements": "dict", "default": DEFAULTS["patch"]},
+    "merge": {"type": "dict", "default": DEFAULTS["merge"]},
     "adopt": {"type": "bool", "default": DEFAULTS["adopt"]},
 }
 

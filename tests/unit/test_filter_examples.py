@@ -69,6 +69,7 @@ def observed() -> dict[str, Any]:
             "virtual_services": [{**common, "labels": set_labels, **virtual_service}],
             "deployments": [{**deployment, "labels": {**ours, "servicemesh.tcp/defined-by": "default"}}],
             "nodes": [],
+            "members": {"control_planes": [], "rolls": [], "members": []},
             "operators": operators(),
         }
     }

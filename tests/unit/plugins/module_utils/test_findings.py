@@ -38,6 +38,7 @@ from ansible_collections.servicemesh.tcp.tests.unit.plugins.builders import (
     workload,
 )
 from ansible_collections.servicemesh.tcp.tests.unit.plugins.fake_api import FakeApi
+from ansible_collections.servicemesh.tcp.tests.unit.plugins.onboarding_texts import ONBOARDING_TEXTS
 from ansible_collections.servicemesh.tcp.tests.unit.plugins.operator_texts import OPERATOR_TEXTS
 from ansible_collections.servicemesh.tcp.tests.unit.plugins.whole_runs import Clock, as_options, mesh_cluster
 
@@ -434,6 +435,7 @@ TEXTS = {
         "set 'default': the set has no record 'a' on the cluster."
         " Nothing to do; check the spelling if it should have been there.",
     ),
+    **ONBOARDING_TEXTS,
     **OPERATOR_TEXTS,
 }
 
@@ -455,6 +457,7 @@ def test_a_code_keeps_its_severity():
         "CATALOG_NOT_READY": "warning",
         "CLASH_ELSEWHERE": "warning",
         "CLUSTER_OPERATOR_UNWELL": "warning",
+        "MEMBER_PENDING": "note",
         "MESH_UNSEEN": "note",
         "LB_LIMIT_NEAR": "warning",
         "LB_SPAN": "note",
@@ -464,8 +467,10 @@ def test_a_code_keeps_its_severity():
         "OPERATOR_LEFT_CATALOG": "warning",
         "OPERATOR_STAYS": "note",
         "OPERATOR_UNSUBSCRIBED": "warning",
+        "POD_LABEL_NEEDED": "note",
         "PORTS_KEPT": "note",
         "SECURITY_GROUP_RULES": "warning",
+        "SIDECAR_MISSING": "warning",
         "SESSIONS_UNSEEN": "warning",
         "SESSIONS_WOULD_END": "warning",
         "TARGET_PORT_EPHEMERAL": "warning",
