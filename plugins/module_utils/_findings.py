@@ -93,6 +93,16 @@ CATALOGUE: Mapping[str, Rule] = {
         "gateway {gateway!r} is not defined; defined are {known}.",
         "Add it to tcp_gateways, or mend the record's gateway.{hint}",
     ),
+    "INJECTOR_MISSING": Rule(
+        "warning",
+        "no webhook injects revision {revision!r}, so a gateway that is made here stays without its proxy.",
+        "Have it installed with its injector, or publish on gateways that run already.",
+    ),
+    "ISTIOD_NOT_READY": Rule(
+        "error",
+        "its istiod is not ready: {why}.",
+        "Look at the istiod pods and at what their operator says, and run this again.",
+    ),
     "KEY_NOT_BUILT": Rule(
         "error",
         "{key!r} is a key of the design, but this version of the collection does not build it yet.",
@@ -190,6 +200,39 @@ CATALOGUE: Mapping[str, Rule] = {
         "it would have {count} ports and about {size} bytes; the API server stores {limit} in one object ({source}).",
         "{cure}. Another limit of the cluster goes into service.limits.object_bytes.",
     ),
+    "OPERATOR_MISSING": Rule(
+        "error",
+        "the API server does not know {kinds}, so nobody would act on it.",
+        "Install the operator first ({operator}): role operators does it, or playbook install_mesh as a whole.",
+    ),
+    "PLANE_ELSEWHERE": Rule(
+        "error",
+        "the {kind} of that name has its istiod in namespace {there!r}, and it cannot move to {namespace!r}.",
+        "Say that namespace, or choose another name.",
+    ),
+    "PLANE_IN_USE": Rule(
+        "error",
+        "gateways of it still run: {gateways}.",
+        "Withdraw their ports and remove them first; without their istiod they would keep what they have and learn"
+        " nothing new.",
+    ),
+    "PLANE_NOT_OURS": Rule(
+        "error",
+        "{holder} was not made by this collection, and is left alone: {differences}.",
+        "Take over its settings or choose another name. With control_plane_adopt=true it is taken over, and changed or"
+        " removed like one of ours.",
+    ),
+    "PLANE_SECOND": Rule(
+        "error",
+        "namespace {namespace!r} has an SMCP already ({other}), and its operator takes one for each namespace"
+        " (ErrMultipleSMCPs).",
+        "Use that name, or another namespace.",
+    ),
+    "PLANE_UNKNOWN": Rule(
+        "error",
+        "there is no such mesh; there are {known}.",
+        "Mend the name or the namespace, or leave both out to look at all of them.",
+    ),
     "PORTS_KEPT": Rule(
         "note",
         "on gateway {gateway} these ports stay published, though this run does not declare them: {ports}.",
@@ -275,6 +318,17 @@ CATALOGUE: Mapping[str, Rule] = {
         "error",
         "this run would withdraw {count} of the {total} ports of the set ({ports}), and {reason}.",
         "If that is meant, name the records in tcp_allow_withdraw, or set it to 'all'.",
+    ),
+    "SMCP_FIELD_IGNORED": Rule(
+        "warning",
+        "{field} is taken by the schema and ignored by the chart that makes the gateway's Service.",
+        "Leave it out. Where it is needed, run an injected gateway (role gateways), whose Service takes it.",
+    ),
+    "SMCP_V1": Rule(
+        "error",
+        "its definition is of the form maistra.io/v1, which the operator refuses from 2.0 on. In the form of v2 it"
+        " is:\n{form}",
+        "Look it over, and use that as the definition.",
     ),
     "TARGET_PORT_LEAVING": Rule(
         "error",

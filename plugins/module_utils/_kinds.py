@@ -31,6 +31,10 @@ KINDS: Mapping[str, Kind] = {
     "Gateway": Kind("networking.istio.io/v1beta1", "gateways"),
     "HorizontalPodAutoscaler": Kind("autoscaling/v2", "horizontalpodautoscalers"),
     "InstallPlan": Kind("operators.coreos.com/v1alpha1", "installplans"),
+    "Istio": Kind("sailoperator.io/v1", "istios", namespaced=False),
+    "IstioCNI": Kind("sailoperator.io/v1", "istiocnis", namespaced=False),
+    "IstioRevision": Kind("sailoperator.io/v1", "istiorevisions", namespaced=False),
+    "IstioRevisionTag": Kind("sailoperator.io/v1", "istiorevisiontags", namespaced=False),
     "Lease": Kind("coordination.k8s.io/v1", "leases"),
     "MutatingWebhookConfiguration": Kind(
         "admissionregistration.k8s.io/v1", "mutatingwebhookconfigurations", namespaced=False
@@ -45,6 +49,7 @@ KINDS: Mapping[str, Kind] = {
     "RoleBinding": Kind("rbac.authorization.k8s.io/v1", "rolebindings"),
     "Service": Kind("v1", "services"),
     "ServiceAccount": Kind("v1", "serviceaccounts"),
+    "ServiceMeshControlPlane": Kind("maistra.io/v2", "servicemeshcontrolplanes"),
     "Subscription": Kind("operators.coreos.com/v1alpha1", "subscriptions"),
     "VirtualService": Kind("networking.istio.io/v1beta1", "virtualservices"),
 }

@@ -20,6 +20,8 @@ GATEWAY_NAMESPACE_LABEL = "servicemesh.tcp/gateway-namespace"
 DEFINED_BY_LABEL = "servicemesh.tcp/defined-by"
 SOURCE_ANNOTATION = "servicemesh.tcp/source"
 DEFINITION_ANNOTATION = "servicemesh.tcp/definition"
+# On the ConfigMap that says whose Helm releases these are: the revision that they bring.
+PLANE_LABEL = "servicemesh.tcp/control-plane"
 
 COLLECTION = "servicemesh.tcp"
 # Each set applies its own ports to the shared front Service under a field manager of its own.

@@ -15,6 +15,7 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils import _state, _st
 from ansible_collections.servicemesh.tcp.plugins.module_utils._kinds import KINDS, collection_path
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import GATEWAY_LABEL
 from ansible_collections.servicemesh.tcp.plugins.module_utils._read_operators import read_operators
+from ansible_collections.servicemesh.tcp.plugins.module_utils._read_planes import read_planes
 from ansible_collections.servicemesh.tcp.plugins.module_utils._reader import Reader
 
 # The Kubernetes client needs it too, and Api says what is missing.
@@ -106,4 +107,5 @@ def read_nodes(api: Api, services: Iterable[Mapping[str, Any]]) -> list[dict[str
 PARTS: Mapping[str, Callable[[Reader], dict[str, Any]]] = {
     "mesh": read_mesh,
     "operators": read_operators,
+    "planes": read_planes,
 }
