@@ -7,6 +7,8 @@ This module_util is **PRIVATE** and should only be used by this collection. Brea
 
 from __future__ import annotations
 
+import contextlib
+import os
 import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 POLL_SECONDS = 0.5
 # Short waits are not worth a word.
 TELL_SECONDS = 10.0
+MAX_TOLD = 3
 # Is told what is waited for.
 Tell = Callable[[str], None]
 
@@ -60,8 +63,9 @@ def wait_for(api: Api, steps: Iterable[Mapping[str, Any]], seconds: int, tell: T
         if pending:
             if now >= told + TELL_SECONDS:
                 told = now
-                texts = [f"{describe(step['object'])}: {lack}" for step, _obj, lack in lacking]
-                tell(f"waiting, {now - begun:.0f} s: " + " | ".join(texts))
+                texts = [f"{describe(step['object'])}: {lack}" for step, _obj, lack in lacking[:MAX_TOLD]]
+                more = [f"and {len(lacking) - MAX_TOLD} more"] if len(lacking) > MAX_TOLD else []
+                tell(f"waiting, {now - begun:.0f} s: " + " | ".join(texts + more))
             time.sleep(POLL_SECONDS)
     return ""
 
@@ -99,3 +103,14 @@ def services_of(api: Api, steps: Iterable[Mapping[str, Any]]) -> list[dict[str, 
             if path not in found:
                 found[path] = api.find(path)
     return [_state.service(obj) for obj in found.values() if obj]
+
+
+def teller(path: str | None) -> Tell:
+    """Return what appends to the file that an action plugin shows; without one nothing is told."""
+
+    def tell(text: str) -> None:
+        # Progress is a comfort: a file that cannot be written ends no run.
+        with contextlib.suppress(OSError), open(path or os.devnull, "a", encoding="utf-8") as progress:
+            progress.write(text + "\n")
+
+    return tell

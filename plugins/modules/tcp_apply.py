@@ -19,6 +19,7 @@ description:
   - Only what differs is written. What the server itself adds or defaults is no difference.
   - An object without the label C(app.kubernetes.io/managed-by=servicemesh.tcp) is neither changed nor removed.
   - What somebody changed by hand in an object of this collection is set back, and RV(plan) says so.
+  - While it waits, a line every ten seconds shows what for.
   - Where a change ends sessions on a gateway's ports, the gateway's Envoys are asked how many are open, through the API
     server's port forwarding. Without the right to do that RV(plan) says that they could not be seen.
 options:
@@ -104,6 +105,12 @@ options:
     type: list
     elements: str
     default: []
+  progress_file:
+    description:
+      - A file to which a line on what is waited for is appended every ten seconds.
+      - Not meant to be set. Over the connection C(local) the module's action plugin sets it, and shows the lines while
+        the task runs.
+    type: path
 extends_documentation_fragment:
   - kubernetes.core.k8s_auth_options
 attributes:
@@ -250,7 +257,7 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._announce import D
 from ansible_collections.servicemesh.tcp.plugins.module_utils._client import Api, ApiError, auth_argument_spec
 from ansible_collections.servicemesh.tcp.plugins.module_utils._failure import explain
 from ansible_collections.servicemesh.tcp.plugins.module_utils._findings import errors
-from ansible_collections.servicemesh.tcp.plugins.module_utils._settle import services_of, wait_for
+from ansible_collections.servicemesh.tcp.plugins.module_utils._settle import services_of, teller, wait_for
 from ansible_collections.servicemesh.tcp.plugins.module_utils._steps import DEFAULTS
 
 STEP_SPEC = {
@@ -276,6 +283,7 @@ def main() -> None:
             "wait_timeout": {"type": "int", "default": 300},
             "session_policy": {"type": "str", "choices": ["warn", "refuse"], "default": "warn"},
             "allow_drain": {"type": "list", "elements": "str", "default": []},
+            "progress_file": {"type": "path"},
         },
         supports_check_mode=True,
     )
@@ -289,7 +297,7 @@ def main() -> None:
             raise _apply.Refused(told.findings, told=told)
         if not module.check_mode:
             _apply.write(api, changes, DrainWait(look, seconds))
-            lacking = wait_for(api, steps, seconds)
+            lacking = wait_for(api, steps, seconds, teller(module.params["progress_file"]))
             if lacking:
                 module.fail_json(msg=lacking, findings=[])
         services = services_of(api, steps)

@@ -68,6 +68,8 @@ class FakeApi(Api):
         self.after_write: Callable[[], None] = lambda: None
         self._serial = itertools.count(1)
         self.istio = istio
+        # Further groups, as C(group/version).
+        self.served: list[str] = []
 
     # What a test does to it.
 
@@ -85,6 +87,7 @@ class FakeApi(Api):
         """Return another cluster in the same state, with nothing asked of it yet."""
         other = FakeApi(self.istio)
         other.objects = copy.deepcopy(self.objects)
+        other.served = list(self.served)
         other._serial = itertools.count(next(self._serial) + 1000)
         return other
 
@@ -159,7 +162,9 @@ class FakeApi(Api):
             return {"gitVersion": "v1.34.4"}
         if path == "/apis":
             istio = {"name": "networking.istio.io", "versions": [{"version": "v1"}, {"version": "v1beta1"}]}
-            return {"groups": [istio] if self.istio else []}
+            further = [item.split("/") for item in self.served]
+            more = [{"name": group, "versions": [{"version": version}]} for group, version in further]
+            return {"groups": [*([istio] if self.istio else []), *more]}
         if path in self.objects:
             return self.objects[path].full()
         found = [stored.full() for stored in self.objects.values()]

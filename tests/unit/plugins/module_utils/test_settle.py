@@ -1,0 +1,90 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A wait ends when all is as wanted, when time is up, and where no waiting helps; and says in between what lacks."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+from ansible_collections.servicemesh.tcp.plugins.module_utils import _settle
+from ansible_collections.servicemesh.tcp.plugins.module_utils._lack import Fatal
+from ansible_collections.servicemesh.tcp.plugins.module_utils._workload import new_object
+from ansible_collections.servicemesh.tcp.tests.unit.plugins.fake_api import FakeApi
+
+
+@pytest.fixture(autouse=True)
+def clock(monkeypatch):
+    """A clock that only sleeping moves."""
+    now = SimpleNamespace(seconds=0.0)
+
+    def sleep(seconds):
+        now.seconds += seconds
+
+    monkeypatch.setattr(_settle, "time", SimpleNamespace(monotonic=lambda: now.seconds, sleep=sleep))
+    return now
+
+
+def steps(*names, **more):
+    """Return steps that wait for objects by name."""
+    return [{"state": "present", "wait": True, "object": new_object("Pod", name, "apps", {}), **more} for name in names]
+
+
+def waiting(monkeypatch, rule):
+    """Let a rule of the tests say what a pod lacks."""
+    monkeypatch.setattr(_settle, "lacks", rule)
+    api = FakeApi()
+    for name in ("a", "b", "c", "d"):
+        api.add(new_object("Pod", name, "apps", {}))
+    return api
+
+
+def test_a_fatal_lack_ends_the_wait_at_once_and_only_it_is_told(monkeypatch, clock):
+    lacks = {"a": "not yet", "b": Fatal("it can never be")}
+    api = waiting(monkeypatch, lambda _state, obj, _until, _look: lacks[obj["metadata"]["name"]])
+    said = _settle.wait_for(api, steps("a", "b"), 300)
+    assert said == "Waiting longer is of no use: Pod apps/b: it can never be"
+    assert clock.seconds == 0
+
+
+def test_a_fatal_lack_with_patience_must_hold_that_long(monkeypatch, clock):
+    def rule(_state, _obj, _until, _look):
+        # Fails, is tried again at 5 s, and fails for good.
+        return "tried again" if clock.seconds == 5 else Fatal("failed", 10)
+
+    said = _settle.wait_for(waiting(monkeypatch, rule), steps("a"), 300)
+    assert said == "Waiting longer is of no use: Pod apps/a: failed"
+    assert clock.seconds == 15.5
+
+
+def test_the_rule_gets_what_the_step_says_and_can_look_further(monkeypatch):
+    def rule(_state, _obj, until, look):
+        return "" if look("Pod", until["other"], "apps") and not look("Pod", "x", "apps") else "no"
+
+    api = waiting(monkeypatch, rule)
+    assert _settle.wait_for(api, steps("a", until={"other": "b"}), 300) == ""
+    assert _settle.wait_for(api, steps("a", until={"other": "x"}), 1) == "Not ready after 1 s: Pod apps/a: no"
+
+
+def test_every_ten_seconds_it_says_what_lacks(monkeypatch, clock):
+    told = []
+
+    def rule(_state, _obj, _until, _look):
+        return "" if clock.seconds >= 25 else f"{clock.seconds:.0f}/25"
+
+    api = waiting(monkeypatch, rule)
+    assert _settle.wait_for(api, steps("a", "b", "c", "d"), 300, told.append) == ""
+    assert [text[:14] for text in told] == ["waiting, 10 s:", "waiting, 20 s:"]
+    assert told[0].endswith("Pod apps/a: 10/25 | Pod apps/b: 10/25 | Pod apps/c: 10/25 | and 1 more")
+
+
+def test_what_is_told_goes_to_the_file_line_by_line(tmp_path):
+    progress = tmp_path / "progress"
+    _settle.teller(str(progress))("one")
+    _settle.teller(str(progress))("two")
+    assert progress.read_text() == "one\ntwo\n"
+
+
+@pytest.mark.parametrize("path", [None, "/nowhere/progress"])
+def test_nobody_listening_is_no_error(path):
+    _settle.teller(path)("one")
