@@ -327,7 +327,7 @@ CATALOGUE: Mapping[str, Rule] = {
     "SMCP_V1": Rule(
         "error",
         "its definition is of the form maistra.io/v1, which the operator refuses from 2.0 on. In the form of v2 it"
-        " is:\n{form}",
+        " is:\n{form}# End of the v2 form.",
         "Look it over, and use that as the definition.",
     ),
     "TARGET_PORT_LEAVING": Rule(

@@ -22,6 +22,7 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._plan import expos
 from ansible_collections.servicemesh.tcp.plugins.module_utils._portmap import port_map
 from ansible_collections.servicemesh.tcp.plugins.module_utils._sessions import Sessions
 from ansible_collections.servicemesh.tcp.plugins.module_utils._workload import bare_object, new_object
+from ansible_collections.servicemesh.tcp.tests.unit.plugins import plane_findings
 from ansible_collections.servicemesh.tcp.tests.unit.plugins.builders import (
     EDGE,
     EDGE_REFERENCE,
@@ -425,6 +426,7 @@ TEXTS = {
         "set 'default': the set has no record 'a' on the cluster."
         " Nothing to do; check the spelling if it should have been there.",
     ),
+    **plane_findings.TEXTS,
 }
 
 
@@ -442,6 +444,7 @@ def test_a_code_keeps_its_severity():
     milder = {code: rule.severity for code, rule in CATALOGUE.items() if rule.severity != "error"}
     assert milder == {
         "CLASH_ELSEWHERE": "warning",
+        "INJECTOR_MISSING": "warning",
         "MESH_UNSEEN": "note",
         "LB_LIMIT_NEAR": "warning",
         "LB_SPAN": "note",
@@ -450,6 +453,7 @@ def test_a_code_keeps_its_severity():
         "SECURITY_GROUP_RULES": "warning",
         "SESSIONS_UNSEEN": "warning",
         "SESSIONS_WOULD_END": "warning",
+        "SMCP_FIELD_IGNORED": "warning",
         "WITHDRAW_UNKNOWN": "warning",
     }
     warning = finding("WITHDRAW_UNKNOWN", "set 'a'", name="b")
