@@ -84,8 +84,8 @@ TEXTS: dict[str, tuple[Callable[[], list[dict[str, str]]], str]] = {
     "PLANE_NOT_OURS": (
         said({**SAIL, "version": "v1.30.3"}, plane("Istio", "default", namespace="mesh")),
         "control plane 'default': Istio default was not made by this collection, and is left alone: spec.version is"
-        " None, wanted 'v1.30.3'. Take over its settings or choose another name. With control_plane_adopt=true it is taken"
-        " over, and changed or removed like one of ours.",
+        " None, wanted 'v1.30.3'. Take over its settings or choose another name. With control_plane_adopt=true it is"
+        " taken over, and changed or removed like one of ours.",
     ),
     "PLANE_SECOND": (
         said(SMCP, plane("ServiceMeshControlPlane", "other")),
@@ -106,7 +106,7 @@ TEXTS: dict[str, tuple[Callable[[], list[dict[str, str]]], str]] = {
     "SMCP_V1": (
         said({**SMCP, "definition": {"apiVersion": "maistra.io/v1", "metadata": {"name": "x"}, "spec": {}}}),
         "control plane 'basic': its definition is of the form maistra.io/v1, which the operator refuses from 2.0 on."
-        " In the form of v2 it is:\napiVersion: maistra.io/v2\nkind: ServiceMeshControlPlane\nmetadata:\n  name: x\nspec:\n"
-        "  version: v2.6\n# End of the v2 form. Look it over, and use that as the definition.",
+        " In the form of v2 it is:\napiVersion: maistra.io/v2\nkind: ServiceMeshControlPlane\nmetadata:\n  name: x\n"
+        "spec:\n  version: v2.6\n# End of the v2 form. Look it over, and use that as the definition.",
     ),
 }
