@@ -7,7 +7,7 @@ from __future__ import annotations
 import os
 import shutil
 
-from . import apionly, cluster, network, procfs, store
+from . import apionly, cluster, network, procfs, standins, store
 from .console import LabError
 from .engine import cgroup_name, init_processes, remove_cgroups, stop_dockerd
 from .environment import current_engine, lab_env, remembered_path
@@ -20,6 +20,9 @@ def clear(paths: LabPaths) -> list[str]:
     state = load_state(paths)
     env = lab_env(paths, remembered_path(state))
     cleared = []
+    if standins.processes(paths):
+        standins.end(paths)
+        cleared.append("stand-ins")
     if servers := apionly.processes(paths):
         procfs.end(servers)
         cleared.append("API server")

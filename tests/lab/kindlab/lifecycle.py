@@ -10,7 +10,7 @@ import os
 import shutil
 import time
 
-from . import access, apionly, artifacts, balancer, cache, cluster, images, mesh, network, preflight
+from . import access, apionly, artifacts, balancer, cache, cluster, images, mesh, network, preflight, standins
 from .addresses import Addresses
 from .clear import clear
 from .console import Console, LabError
@@ -24,8 +24,7 @@ from .store import link_store
 
 def up(paths: LabPaths, options: argparse.Namespace, console: Console) -> None:
     """Bring the lab up, or find that it already is."""
-    if options.extras:
-        raise LabError(f"--with {options.extras[0]}: not built yet.", "Leave it out.")
+    standins.wanted(options.extras, "")  # a wrong name is told before anything is built
     with lab_lock(paths, console):
         state = load_state(paths)
         if state and state.ready:
@@ -40,7 +39,7 @@ def up(paths: LabPaths, options: argparse.Namespace, console: Console) -> None:
         if cleared := clear(paths):
             console.note(f"cleared what an earlier lab '{paths.name}' left: {', '.join(cleared)}")
         if options.api_only:
-            _api_only(paths, console)
+            _api_only(paths, options, console)
         else:
             _cluster(paths, options, machine, console)
 
@@ -68,10 +67,11 @@ def _keep(paths: LabPaths, state: LabState, options: argparse.Namespace, console
     if access.digest() != state.rbac:
         state.rbac = access.grant(paths, env, console)
         save_state(paths, state)
+    _standins(paths, state, options, env, console)
     console.note(f"lab '{paths.name}' already runs: KUBECONFIG={paths.kubeconfig}")
 
 
-def _api_only(paths: LabPaths, console: Console) -> None:
+def _api_only(paths: LabPaths, options: argparse.Namespace, console: Console) -> None:
     names = ("etcd", "kube-apiserver", "kubectl")
     artifacts.announce(console, artifacts.program_parts(names))
     programs = artifacts.ensure_programs(console, names)
@@ -81,7 +81,7 @@ def _api_only(paths: LabPaths, console: Console) -> None:
     env = lab_env(paths, state.path)
     with console.step("etcd and API server", "about 4 s"):
         state.api_port = apionly.start(paths, programs, env)
-    _finish(paths, state, env, console)
+    _finish(paths, state, options, env, console)
 
 
 def _cluster(paths: LabPaths, options: argparse.Namespace, machine: preflight.Machine, console: Console) -> None:
@@ -112,7 +112,7 @@ def _cluster(paths: LabPaths, options: argparse.Namespace, machine: preflight.Ma
         _mesh(paths, state, wanted, engine, env, console)
     with console.step("nodes ready"):
         _wait_for_nodes(state, env)
-    _finish(paths, state, env, console)
+    _finish(paths, state, options, env, console)
 
 
 def _parts(own: bool, built: bool, bare: bool, names: tuple[str, ...]) -> list[cache.Part]:
@@ -177,11 +177,24 @@ def _add_mesh(paths: LabPaths, state: LabState, env: dict[str, str], console: Co
     save_state(paths, state)
 
 
-def _finish(paths: LabPaths, state: LabState, env: dict[str, str], console: Console) -> None:
+def _finish(
+    paths: LabPaths, state: LabState, options: argparse.Namespace, env: dict[str, str], console: Console
+) -> None:
     state.rbac = access.grant(paths, env, console)
     state.ready = True
     save_state(paths, state)
+    _standins(paths, state, options, env, console)
     console.note(f"lab '{paths.name}' is ready: KUBECONFIG={paths.kubeconfig}")
+
+
+def _standins(
+    paths: LabPaths, state: LabState, options: argparse.Namespace, env: dict[str, str], console: Console
+) -> None:
+    """Bring the stand-ins to what was asked for, now or by an earlier `up`."""
+    state.standins = standins.wanted(options.extras, state.standins)
+    # Remembered first: where starting them fails, the next `up` tries again.
+    save_state(paths, state)
+    standins.ensure(paths, state, {}, env, console)
 
 
 def _wait_for_nodes(state: LabState, env: dict[str, str], seconds: float = 120) -> None:

@@ -43,7 +43,12 @@ def parser() -> argparse.ArgumentParser:
         "--slot", type=int, choices=range(SLOTS), metavar=f"0..{SLOTS - 1}", help="which /19 of 198.18.0.0/15"
     )
     up.add_argument(
-        "--with", dest="extras", action="append", default=[], metavar="PART", help="more parts (none built yet)"
+        "--with",
+        dest="extras",
+        action="append",
+        default=[],
+        metavar="STANDIN",
+        help="stand-ins for operators, with commas: olm, ossm2, sail, openshift; none ends those that run",
     )
 
     commands.add_parser("down", parents=[named], help="take the lab down and clear everything it left")
@@ -51,7 +56,8 @@ def parser() -> argparse.ArgumentParser:
     commands.add_parser("kubeconfig", parents=[named], help="print the path of the admin's kubeconfig")
     logs = commands.add_parser("logs", parents=[named], help="the log of one part")
     logs.add_argument(
-        "component", help="istiod, gateway NAMESPACE/NAME, apiserver, etcd, dockerd, balancer, kubelet, up"
+        "component",
+        help="istiod, gateway NAMESPACE/NAME, apiserver, etcd, dockerd, balancer, kubelet, containerd, standin-NAME",
     )
     logs.add_argument("target", nargs="?", default="", metavar="NAMESPACE/NAME", help="which gateway")
     logs.add_argument("--lines", type=int, default=200, help="how many lines from the end (default: %(default)s)")

@@ -20,7 +20,8 @@ class LabState:
     """Facts that cannot be had by looking. `ready` is set last, so a killed `up` leaves it false.
 
     `path` is the PATH with the lab's programs first; `rbac` a digest of the docs/rbac.yaml that was applied;
-    `external_ip` is one of the addresses that a Service may name in its externalIPs.
+    `standins` names the stand-ins that run, with commas; `external_ip` is one of the addresses that a Service may name
+    in its externalIPs.
     """
 
     mode: str = "kind"
@@ -36,6 +37,7 @@ class LabState:
     rbac: str = ""
     created: str = ""
     path: str = ""
+    standins: str = ""
 
 
 def load_state(paths: LabPaths) -> LabState | None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 from ipaddress import IPv4Network
 
-from . import apionly, cluster, procfs
+from . import apionly, cluster, procfs, standins
 from .addresses import addresses
 from .commands import run
 from .console import LabError
@@ -21,8 +21,10 @@ from .state import LabState
 def describe(paths: LabPaths, state: LabState) -> tuple[bool, list[tuple[str, str]]]:
     """Whether the lab is ready, and everything worth knowing as (what, value)."""
     seen = health(paths, state)
-    ready = state.ready and seen.ready
-    parts = ", ".join(f"{name} {'works' if works else 'does not answer'}" for name, works in seen.parts.items())
+    # Not one of the lab's own parts: an `up` mends them without taking the lab for broken.
+    seen_parts = seen.parts | ({f"stand-ins {state.standins}": standins.run(paths, state)} if state.standins else {})
+    ready = state.ready and all(seen_parts.values())
+    parts = ", ".join(f"{name} {'works' if works else 'does not answer'}" for name, works in seen_parts.items())
     rows = [
         ("lab", f"{paths.name} ({state.mode}), {'ready' if ready else 'not ready'}, made {state.created}"),
         ("parts", parts),
@@ -69,13 +71,14 @@ def _live_rows(env: dict[str, str]) -> list[tuple[str, str]]:
 
 def _processes(paths: LabPaths, engine: Engine | None) -> set[int]:
     """Every process of the lab as the host sees it."""
+    beside = set(standins.processes(paths))
     if engine is None:
-        return set(apionly.processes(paths))
+        return beside | set(apionly.processes(paths))
     if engine.kind == "own":
-        return procfs.descendants(init_processes(paths.id))
+        return beside | procfs.descendants(init_processes(paths.id))
     nodes = cluster.containers(engine, paths.id)
     pids = engine.docker("inspect", "--format", "{{.State.Pid}}", *nodes).stdout.split() if nodes else []
-    return procfs.descendants(int(pid) for pid in pids if pid != "0")
+    return beside | procfs.descendants(int(pid) for pid in pids if pid != "0")
 
 
 def log_command(paths: LabPaths, state: LabState, component: str, target: str, lines: int) -> list[str]:
@@ -83,6 +86,7 @@ def log_command(paths: LabPaths, state: LabState, component: str, target: str, l
     node = cluster.control_plane(paths.id)
     tail = f"--tail={lines}"
     files = {"dockerd": "dockerd.log"} if state.mode == "kind" else {"etcd": "etcd.log", "apiserver": "apiserver.log"}
+    files |= {f"standin-{name}": standins.log_file(paths, name).name for name in state.standins.split(",") if name}
     if component in files:
         return ["tail", "--lines", str(lines), str(paths.logs / files[component])]
     if state.mode == "kind":
@@ -103,7 +107,7 @@ def log_command(paths: LabPaths, state: LabState, component: str, target: str, l
         sorted(files)
         if state.mode != "kind"
         else sorted(
-            ["apiserver", "balancer", "containerd", "dockerd", "etcd", "gateway NAMESPACE/NAME", "istiod", "kubelet"]
+            [*files, "apiserver", "balancer", "containerd", "etcd", "gateway NAMESPACE/NAME", "istiod", "kubelet"]
         )
     )
     raise LabError(f"Lab '{paths.name}' has no log of '{component}'.", f"There are: {', '.join(known)}.")

@@ -1,0 +1,66 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`python -m standins`: one process for all stand-ins of a lab. `lab up --with` starts it; README.md says the rest."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import logging
+import sys
+from pathlib import Path
+
+from .client import Api
+from .runner import Runner
+
+# What each stand-in looks at.
+WATCHES = {
+    "olm": ("Subscription", "InstallPlan", "ClusterServiceVersion", "CatalogSource", "OperatorGroup"),
+    "ossm2": (
+        "ServiceMeshControlPlane",
+        "ServiceMeshMemberRoll",
+        "ServiceMeshMember",
+        "ClusterServiceVersion",
+        "Deployment",
+        "Service",
+        "ServiceAccount",
+        "Role",
+        "RoleBinding",
+        "HorizontalPodAutoscaler",
+        "NetworkPolicy",
+    ),
+}
+
+
+def main(arguments: list[str]) -> None:
+    """Run until killed."""
+    parser = argparse.ArgumentParser(prog="standins")
+    parser.add_argument("--lab", required=True, type=Path, help="the lab's folder")
+    parser.add_argument("--with", dest="parts", required=True, help="which stand-ins, with commas")
+    parser.add_argument("--code", help="tells processes of different code apart")
+    parser.add_argument("--pods", action="store_true", help="Deployments can run here")
+    options = parser.parse_args(arguments)
+    _log_to(options.lab / "logs", options.parts.split(","))
+    direct = options.lab / "kubeconfig-direct"
+    api = Api(str(direct if direct.exists() else options.lab / "kubeconfig"))
+    parts = {
+        name: (importlib.import_module(f"standins.{name}").reconcile, WATCHES[name])
+        for name in options.parts.split(",")
+    }
+    Runner(api, parts, options.pods, None).run((options.lab / "standins.ready").touch)
+
+
+def _log_to(folder: Path, parts: list[str]) -> None:
+    """One log per stand-in; what belongs to none goes where the process's output goes."""
+    form = logging.Formatter("%(asctime)s %(message)s")
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s", stream=sys.stdout)
+    logging.getLogger("urllib3").setLevel(logging.ERROR)
+    for name in parts:
+        handler = logging.FileHandler(folder / f"standin-{name}.log")
+        handler.setFormatter(form)
+        logging.getLogger(name).addHandler(handler)
+        logging.getLogger(name).propagate = False
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
