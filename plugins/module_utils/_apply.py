@@ -135,6 +135,8 @@ def _try(
             api.request("DELETE", path, body=_delete_options(before, dry_run=True))
             if obj["kind"] == "Namespace":
                 _check_empty(api, obj["metadata"]["name"])
+            if obj["kind"] == "CustomResourceDefinition":
+                _check_unused(api, before)
         return Change(step, "remove", before, None)
     if step["state"] == "patched":
         if before is None:
@@ -194,11 +196,22 @@ def _check_empty(api: Api, namespace: str) -> None:
         f"{kind} {item['metadata']['name']}"
         for kind in ("Pod", "Service")
         for item in (api.find(collection_path(kind, namespace)) or {"items": []})["items"]
-        if not is_ours(_labels(item))
+        if not is_ours(_labels(item)) and "deletionTimestamp" not in item["metadata"]
     ]
     if holders:
         shown = ", ".join(holders[:5]) + (", ..." if len(holders) > 5 else "")
         raise Stopped(finding("NAMESPACE_IN_USE", f"Namespace {namespace}", holders=shown))
+
+
+def _check_unused(api: Api, crd: Mapping[str, Any]) -> None:
+    """Refuse to remove a definition of which there are objects."""
+    spec = crd["spec"]
+    version = next(item["name"] for item in spec["versions"] if item["served"])
+    found = api.find(f"/apis/{spec['group']}/{version}/{spec['names']['plural']}", limit="5")
+    names = [item["metadata"] for item in (found or {"items": []})["items"]]
+    if names:
+        shown = ", ".join("/".join(filter(None, (name.get("namespace"), name["name"]))) for name in names)
+        raise Stopped(finding("CRD_IN_USE", f"CustomResourceDefinition {crd['metadata']['name']}", objects=shown))
 
 
 def _apply(api: Api, step: Mapping[str, Any], dry_run: bool) -> dict[str, Any]:

@@ -36,6 +36,16 @@ CATALOGUE: Mapping[str, Rule] = {
         "Service {namespace}/{service} has no TCP port {port}; it has {has}.",
         "Use one of the Service's own ports (not the pods' target port) as backend.port.",
     ),
+    "CATALOG_MISSING": Rule(
+        "error",
+        "there is no CatalogSource {catalog} to take it from; there are {known}.",
+        "Name one of these in source and source_namespace, or have that catalogue enabled.",
+    ),
+    "CATALOG_NOT_READY": Rule(
+        "warning",
+        "the connection to CatalogSource {catalog} is {state}, and OLM resolves nothing while it is so.",
+        "Look at that catalogue's pod; the run waits for it until its time is up.",
+    ),
     "CLAIM_EXCEEDED": Rule(
         "error",
         "its {claim} lets a set publish at most {max} ports, and set {set!r} asks for {count} ({records}).",
@@ -56,6 +66,11 @@ CATALOGUE: Mapping[str, Rule] = {
         "error",
         "the API server does not answer: {message}",
         "Check tcp_kubeconfig, tcp_context and tcp_host (or K8S_AUTH_*), and that this machine reaches that address.",
+    ),
+    "CRD_IN_USE": Rule(
+        "error",
+        "there are still objects of that kind ({objects}), which would be lost with it.",
+        "Remove those first, or leave operators_crd_state at 'kept'.",
     ),
     "FIELD_CONFLICT": Rule(
         "error",
@@ -102,6 +117,22 @@ CATALOGUE: Mapping[str, Rule] = {
         "error",
         "its istiod is not ready: {why}.",
         "Look at the istiod pods and at what their operator says, and run this again.",
+    ),
+    "INSTALL_PLAN_OTHER": Rule(
+        "error",
+        "InstallPlan {plan} waits for approval and holds {csvs}, not {wanted}.",
+        "OLM goes from version to version: name one of these as starting_csv first, or leave starting_csv out.",
+    ),
+    "INSTALL_PLAN_SHARED": Rule(
+        "error",
+        "InstallPlan {plan} waits for approval and holds {others} beside {wanted}; OLM puts all that a namespace is to"
+        " get into one plan.",
+        "Let its owners approve it, or add those operators to operators_wanted; only what is wanted is approved.",
+    ),
+    "INSTALL_PLAN_WAITS": Rule(
+        "error",
+        "InstallPlan {plan} ({csvs}) of somebody else's Subscription waits for approval.",
+        "Let its owner approve it, or give the record approval: Manual, and this run approves it.",
     ),
     "KEY_NOT_BUILT": Rule(
         "error",
@@ -233,6 +264,50 @@ CATALOGUE: Mapping[str, Rule] = {
         "there is no such mesh; there are {known}.",
         "Mend the name or the namespace, or leave both out to look at all of them.",
     ),
+    "OLM_MISSING": Rule(
+        "error",
+        "the cluster does not serve operators.coreos.com/v1alpha1, so it has no Operator Lifecycle Manager (OLM)"
+        " to install"
+        " {packages}.",
+        "Install OLM, or install the mesh without operators (provider helm or existing of role control_plane).",
+    ),
+    "OPERATOR_BY_HAND": Rule(
+        "note",
+        "Deployment {deployment} runs it without OLM, from a manifest or a chart.",
+        "Nothing to do; it is used as it is, and neither upgraded nor removed by this collection.",
+    ),
+    "OPERATOR_GROUP_UNFIT": Rule(
+        "error",
+        "namespace {namespace!r} has OperatorGroup {groups}: {why}.",
+        "Name another namespace for the operator, or mend the OperatorGroups there.",
+    ),
+    "OPERATOR_LEFT_CATALOG": Rule(
+        "warning",
+        "the package left Red Hat's catalogue {left}.",
+        "Take tempo-product and opentelemetry-product for tracing; only a mirrored catalogue can still hold this one.",
+    ),
+    "OPERATOR_RIVAL": Rule(
+        "error",
+        "it owns the same API groups ({groups}) as {rival}; OLM refuses a second owner.",
+        "Want only one of the two.",
+    ),
+    "OPERATOR_STAYS": Rule(
+        "note",
+        "{place} was not made by this collection, and stays.",
+        "Nothing to do; remove it by hand if it is to go.",
+    ),
+    "OPERATOR_TWICE": Rule(
+        "error",
+        "there are several Subscriptions to it ({places}), which get in each other's way.",
+        "Remove all but one by hand.",
+    ),
+    "OPERATOR_UNSUBSCRIBED": Rule(
+        "warning",
+        "ClusterServiceVersion {csv} is there ({phase}) and no Subscription refers to it, so it is not upgraded,"
+        " and OLM"
+        " would refuse a new Subscription.",
+        "It is used as it is. To have it subscribed to again, delete that ClusterServiceVersion first; meshes stay.",
+    ),
     "PORTS_KEPT": Rule(
         "note",
         "on gateway {gateway} these ports stay published, though this run does not declare them: {ports}.",
@@ -329,6 +404,25 @@ CATALOGUE: Mapping[str, Rule] = {
         "its definition is of the form maistra.io/v1, which the operator refuses from 2.0 on. In the form of v2 it"
         " is:\n{form}# End of the v2 form.",
         "Look it over, and use that as the definition.",
+    ),
+    "SUBSCRIPTION_DIFFERS": Rule(
+        "warning",
+        "Subscription {place} has {differs}, and is left so.",
+        "Mend the record, or let it take the Subscription over with adopt: true; a namespace cannot be changed.",
+    ),
+    "SUBSCRIPTION_FOUND": Rule(
+        "note",
+        "Subscription {place} (channel {channel}, installed {csv}) belongs to OpenShift's ingress operator, which"
+        " installs"
+        " Service Mesh 3 for the Gateway API from 4.19 on.",
+        "Nothing to do; the operator is used as it is.",
+    ),
+    "SUBSCRIPTION_OF_INGRESS": Rule(
+        "error",
+        "Subscription {place} belongs to OpenShift's ingress operator and has {differs}; that operator would set"
+        " a change"
+        " back.",
+        "Take adopt and what differs out of the record.",
     ),
     "TARGET_PORT_LEAVING": Rule(
         "error",

@@ -49,14 +49,16 @@ def problems(status: Mapping[str, Any]) -> list[dict[str, str]]:
 
 
 def csv(obj: Mapping[str, Any]) -> dict[str, Any]:
-    """Project a ClusterServiceVersion; C(crds) are the names of the CustomResourceDefinitions that it owns."""
+    """Project a ClusterServiceVersion; C(crds) and C(deployments) are the names of what it brings."""
     status = obj.get("status") or {}
+    install = (obj.get("spec", {}).get("install") or {}).get("spec") or {}
     return {
         **identity(obj),
         "phase": status.get("phase", ""),
         "reason": status.get("reason", ""),
         "message": status.get("message", ""),
         "crds": owned_crds(obj),
+        "deployments": [item["name"] for item in install.get("deployments") or []],
     }
 
 
@@ -71,7 +73,7 @@ def install_plan(obj: Mapping[str, Any]) -> dict[str, Any]:
     spec = obj.get("spec", {})
     return {
         **identity(obj),
-        "csvs": sorted(spec.get("clusterServiceVersionNames") or []),
+        "csvs": spec.get("clusterServiceVersionNames") or [],
         "approved": bool(spec.get("approved")),
         "phase": (obj.get("status") or {}).get("phase", ""),
     }

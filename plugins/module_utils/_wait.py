@@ -23,9 +23,10 @@ def lacks(
 ) -> str:
     """Return what an object still lacks, '' where it is as wanted; a Fatal where waiting longer is of no use.
 
-    An absent object must be gone, any other be there and be what its kind's rule says.
+    An absent object must be gone (with C(until.absent) also one that somebody else removes), any other be there and be
+    what its kind's rule says.
     """
-    if state == "absent":
+    if state == "absent" or (until or {}).get("absent"):
         return "" if obj is None else "it is still there"
     if obj is None:
         return "it is not there"

@@ -191,7 +191,8 @@ mesh:
         - C(subscriptions) by C(package), with C(current) (the newest ClusterServiceVersion that was resolved) and
           C(installed). C(problems) are their conditions that hold, which are complaints. C(ingress_operator) tells that
           OpenShift's ingress operator made it.
-        - C(csvs) are the ClusterServiceVersions with the names of the definitions that they own, without OLM's copies.
+        - C(csvs) are the ClusterServiceVersions with the names of the definitions and Deployments that they bring,
+          without OLM's copies.
         - C(install_plans) are only those that a Subscription has yet to install.
         - C(operator_groups) with C(everywhere), which tells that operators beside it serve all namespaces.
         - C(catalogs) are the CatalogSources with the state of their connection, C(READY) where it works.
@@ -231,6 +232,7 @@ mesh:
             reason: InstallSucceeded
             message: install strategy completed with no errors
             crds: [istios.sailoperator.io]
+            deployments: [servicemesh-operator3]
         install_plans: []
         operator_groups: [{"name": "global-operators", "namespace": "openshift-operators", "everywhere": true}]
         catalogs: [{"name": "redhat-operators", "namespace": "openshift-marketplace", "state": "READY"}]

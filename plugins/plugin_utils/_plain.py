@@ -41,11 +41,15 @@ def plain_map(plugin: str, value: Any) -> dict[str, Any]:
     return plain(value)
 
 
-def plain_state(plugin: str, value: Any) -> dict[str, Any]:
-    """Return the projection that mesh_state made; another version of it is refused."""
+def plain_state(plugin: str, value: Any, part: str = "") -> dict[str, Any]:
+    """Return the projection that mesh_state made; another version of it is refused, and one without a part."""
     if not isinstance(value, Mapping) or value.get("version") != VERSION:
         raise AnsibleFilterError(
             f"servicemesh.tcp.{plugin}: state must be what servicemesh.tcp.mesh_state returned as 'mesh'"
             f" (version {VERSION})"
+        )
+    if part and part not in value:
+        raise AnsibleFilterError(
+            f"servicemesh.tcp.{plugin}: state must have been read by servicemesh.tcp.mesh_state with parts: [{part}]"
         )
     return plain(value)

@@ -67,7 +67,9 @@ def observed() -> dict[str, Any]:
                 "control_planes": [{**control_plane, "ready": True}],
                 "unread": [],
             },
-            "namespaces": {name: {"labels": {}, "terminating": False} for name in ("gateways", "echo")},
+            "namespaces": {
+                name: {"labels": {}, "terminating": False} for name in ("gateways", "echo", "openshift-operators")
+            },
             "services": [front, *backends],
             "gateways": [{**common, "labels": set_labels, **istio_gateway}],
             "virtual_services": [{**common, "labels": set_labels, **virtual_service}],
@@ -78,8 +80,19 @@ def observed() -> dict[str, Any]:
                 **{key: [] for key in ("smcps", "istios", "cnis", "revisions", "tags", "releases")},
                 "served": ["ServiceMeshControlPlane"],
             },
+            "operators": operators(),
         }
     }
+
+
+def operators() -> dict[str, Any]:
+    """Return an OpenShift's OLM without any operator."""
+    catalog = {"name": "redhat-operators", "namespace": "openshift-marketplace", "state": "READY"}
+    group = {"name": "global-operators", "namespace": "openshift-operators", "labels": {}, "everywhere": True}
+    nothing: dict[str, list[Any]] = {
+        key: [] for key in ("groups", "subscriptions", "csvs", "install_plans", "deployments", "unread")
+    }
+    return {"olm": True, "openshift": "4.18.22", **nothing, "operator_groups": [group], "catalogs": [catalog]}
 
 
 @pytest.fixture(scope="module")

@@ -39,6 +39,7 @@ from ansible_collections.servicemesh.tcp.tests.unit.plugins.builders import (
     workload,
 )
 from ansible_collections.servicemesh.tcp.tests.unit.plugins.fake_api import FakeApi
+from ansible_collections.servicemesh.tcp.tests.unit.plugins.operator_texts import OPERATOR_TEXTS
 from ansible_collections.servicemesh.tcp.tests.unit.plugins.whole_runs import Clock, as_options, mesh_cluster
 
 MESH = state()["mesh"]
@@ -427,6 +428,7 @@ TEXTS = {
         " Nothing to do; check the spelling if it should have been there.",
     ),
     **plane_findings.TEXTS,
+    **OPERATOR_TEXTS,
 }
 
 
@@ -443,17 +445,24 @@ def test_every_code_is_provoked():
 def test_a_code_keeps_its_severity():
     milder = {code: rule.severity for code, rule in CATALOGUE.items() if rule.severity != "error"}
     assert milder == {
+        "CATALOG_NOT_READY": "warning",
         "CLASH_ELSEWHERE": "warning",
         "INJECTOR_MISSING": "warning",
         "MESH_UNSEEN": "note",
         "LB_LIMIT_NEAR": "warning",
         "LB_SPAN": "note",
         "MAX_PORTS_EXCEEDED": "warning",
+        "OPERATOR_BY_HAND": "note",
+        "OPERATOR_LEFT_CATALOG": "warning",
+        "OPERATOR_STAYS": "note",
+        "OPERATOR_UNSUBSCRIBED": "warning",
         "PORTS_KEPT": "note",
         "SECURITY_GROUP_RULES": "warning",
         "SESSIONS_UNSEEN": "warning",
         "SESSIONS_WOULD_END": "warning",
         "SMCP_FIELD_IGNORED": "warning",
+        "SUBSCRIPTION_DIFFERS": "warning",
+        "SUBSCRIPTION_FOUND": "note",
         "WITHDRAW_UNKNOWN": "warning",
     }
     warning = finding("WITHDRAW_UNKNOWN", "set 'a'", name="b")
