@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ansible_collections.servicemesh.tcp.plugins.module_utils import _shared_list
 from ansible_collections.servicemesh.tcp.plugins.module_utils._client import ApiError
 from ansible_collections.servicemesh.tcp.plugins.module_utils._drift import may_set_back
 from ansible_collections.servicemesh.tcp.plugins.module_utils._failure import finding_of
@@ -48,6 +49,11 @@ class Change:
     def name(self) -> str:
         """How people name the object."""
         return describe(self.step["object"])
+
+    @property
+    def text(self) -> str:
+        """What is done to which object."""
+        return f"{self.action} {self.name}"
 
 
 class Refused(Exception):
@@ -132,7 +138,7 @@ def _try(
         if before is None or "deletionTimestamp" in before["metadata"]:
             return Change(step, "nothing", before, None)
         if step["adopt"] or is_ours(_labels(before)):
-            api.request("DELETE", path, body=_delete_options(before, dry_run=True))
+            api.request("DELETE", path, body=_delete_options(step, before, dry_run=True))
             if obj["kind"] == "Namespace":
                 _check_empty(api, obj["metadata"]["name"])
             if obj["kind"] == "CustomResourceDefinition":
@@ -142,13 +148,14 @@ def _try(
         if before is None:
             return Change(step, "nothing", None, None)
         return Change(step, "change", before, _patch(api, step, dry_run=True))
+    if step["state"] == "merged":
+        return _try_merge(api, step, before, lenient)
     if before is None and step["existing"] and path in seen:
         # A set's share of a front Service that an earlier step of the same plan makes: there is nothing to try it on.
         made, seen[path] = seen[path], _with_ports(seen[path], obj)
         return Change(step, "change", made, seen[path], tried=False)
     if before is None and step["existing"] and not lenient:
-        name, namespace = obj["metadata"]["name"], obj["metadata"]["namespace"]
-        raise Stopped(finding("GATEWAY_MISSING", f"gateway {name!r}", name=name, namespace=namespace))
+        raise Stopped(_missing(obj))
     if before is None and obj["metadata"].get("namespace") in coming:
         seen[path] = obj
         return Change(step, "create", None, obj, tried=False)
@@ -169,6 +176,29 @@ def _try(
     if base is None:
         return Change(step, "create", None, after)
     return Change(step, "nothing" if _content(base) == _content(after) else "change", base, after)
+
+
+def _missing(obj: Mapping[str, Any]) -> dict[str, str]:
+    """Say that an object of which only a share is written is not there any more."""
+    if obj["kind"] != "Service":
+        return finding("OBJECT_GONE", describe(obj))
+    name, namespace = obj["metadata"]["name"], obj["metadata"]["namespace"]
+    return finding("GATEWAY_MISSING", f"gateway {name!r}", name=name, namespace=namespace)
+
+
+def _try_merge(api: Api, step: Mapping[str, Any], before: Mapping[str, Any] | None, lenient: bool) -> Change:
+    """Find out what merging entries into a shared list would do."""
+    after = _shared_list.merged(before, step)
+    if _shared_list.same(before, after):
+        return Change(step, "nothing", before, before)
+    action = "create" if before is None else "remove" if after is None else "change"
+    try:
+        _shared_list.send(api, step, before, after, dry_run=True)
+    except ApiError as error:
+        # In a dry run 409 says that it was changed just now: it is read again before it is written.
+        if error.status != 409 and not (error.status == 404 and lenient):
+            raise
+    return Change(step, action, before, after)
 
 
 def _role_is_coming(obj: Mapping[str, Any], seen: Mapping[str, Any]) -> bool:
@@ -228,10 +258,13 @@ def _apply(api: Api, step: Mapping[str, Any], dry_run: bool) -> dict[str, Any]:
 def _patch(api: Api, step: Mapping[str, Any], dry_run: bool) -> dict[str, Any]:
     """Send one JSON patch; its own tests stop it where the object is no longer the one that was read."""
     query = {"fieldManager": step["manager"], "dryRun": "All" if dry_run else None}
-    return api.request("PATCH", object_path(step["object"]), body=step["patch"], query=query, content_type=JSON_PATCH)
+    uid = step["object"]["metadata"].get("uid")
+    same = [{"op": "test", "path": "/metadata/uid", "value": uid}] if uid else []
+    body = [*same, *step["patch"]]
+    return api.request("PATCH", object_path(step["object"]), body=body, query=query, content_type=JSON_PATCH)
 
 
-def _delete_options(obj: Mapping[str, Any], dry_run: bool) -> dict[str, Any]:
+def _delete_options(step: Mapping[str, Any], before: Mapping[str, Any], dry_run: bool) -> dict[str, Any]:
     """Remove just the object that was read, and what it owns after it.
 
     The dry run stands here and not in the query: the API server ignores a query beside a body, and really deletes.
@@ -240,7 +273,7 @@ def _delete_options(obj: Mapping[str, Any], dry_run: bool) -> dict[str, Any]:
         "kind": "DeleteOptions",
         "apiVersion": "v1",
         "propagationPolicy": "Background",
-        "preconditions": {"uid": obj["metadata"]["uid"]},
+        "preconditions": {"uid": step["object"]["metadata"].get("uid") or before["metadata"]["uid"]},
         "dryRun": ["All"] if dry_run else [],
     }
 
@@ -272,18 +305,20 @@ def write(
         if change.action == "nothing":
             continue
         before_write(change)
-        if change.action == "remove":
+        if change.action == "remove" and change.step["state"] != "merged":
             path = object_path(change.step["object"])
             try:
-                api.request("DELETE", path, body=_delete_options(change.before or {}, dry_run=False))
+                api.request("DELETE", path, body=_delete_options(change.step, change.before or {}, dry_run=False))
             except ApiError as error:
                 if error.status != 404:
                     raise
-            written.append(change)
         elif change.step["state"] == "patched":
-            written.append(Change(change.step, change.action, change.before, _patch(api, change.step, dry_run=False)))
+            _patch(api, change.step, dry_run=False)
+        elif change.step["state"] == "merged":
+            _shared_list.write(api, change.step, change.before)
         else:
-            written.append(Change(change.step, change.action, change.before, _apply(api, change.step, dry_run=False)))
+            _apply(api, change.step, dry_run=False)
+        written.append(change)
     return written
 
 

@@ -134,6 +134,18 @@ CATALOGUE: Mapping[str, Rule] = {
         "InstallPlan {plan} ({csvs}) of somebody else's Subscription waits for approval.",
         "Let its owner approve it, or give the record approval: Manual, and this run approves it.",
     ),
+    "INJECTION_BY_POD": Rule(
+        "error",
+        "OpenShift Service Mesh 2 gives a sidecar to pods that ask for one; no label of a namespace makes it do so for"
+        " all.",
+        "Set injection to 'pod', and put the label sidecar.istio.io/inject: \"true\" into the pod templates.",
+    ),
+    "INJECTION_LABEL_TAKEN": Rule(
+        "error",
+        "somebody else's label {label}={value} decides on its sidecars (istio-injection wins over istio.io/rev), and"
+        " what is wanted is that {wanted}.",
+        "Let its owner take the label off, or say in the namespace's injection and mesh what the label says.",
+    ),
     "KEY_NOT_BUILT": Rule(
         "error",
         "{key!r} is a key of the design, but this version of the collection does not build it yet.",
@@ -178,6 +190,26 @@ CATALOGUE: Mapping[str, Rule] = {
         "this run renewed the gateway's Lease {seconds} s ago and lost it since; another one may be writing by now.",
         "Nothing more was written. Run it again: it goes on from what is there.",
     ),
+    "MEMBER_ELSEWHERE": Rule(
+        "error",
+        "it cannot join the mesh {mesh}: {holder} has it in another one, and a namespace is in one mesh at most.",
+        "Withdraw it there first.",
+    ),
+    "MEMBER_PENDING": Rule(
+        "note",
+        "it does not exist yet. The member roll of mesh {mesh} names it, and it joins when it is made.",
+        "Nothing to do, unless the name is wrong. With state 'present' this run makes it.",
+    ),
+    "MESH_UNCLEAR": Rule(
+        "error",
+        "the cluster has several meshes, and it could join any of them: {known}.",
+        "Name one in the namespace's mesh.",
+    ),
+    "MESH_UNKNOWN": Rule(
+        "error",
+        "there is no mesh {mesh!r}; there are {known}.",
+        "Mend the namespace's mesh, or leave it out.",
+    ),
     "MESH_UNSEEN": Rule(
         "note",
         "there is no right to read {paths}, so who gets in whose way there is not seen.",
@@ -192,6 +224,17 @@ CATALOGUE: Mapping[str, Rule] = {
         "error",
         "namespace {namespace!r} does not exist, and this run was not asked to make it.",
         "Create it, or set {argument} to 'present'.",
+    ),
+    "NAMESPACE_OUTSIDE_MESH": Rule(
+        "error",
+        "namespace {namespace!r} is not part of the mesh {mesh}: {why}, so {effect}.",
+        "Add it to mesh_members (role namespaces), or have it added; its pods need no sidecar for that.",
+    ),
+    "NAMESPACE_UNDISCOVERABLE": Rule(
+        "error",
+        "the mesh {mesh} sees namespaces by its discovery selectors ({selectors}), and no label can be added with which"
+        " one of them takes it.",
+        "Let the owner of its labels change them, or the mesh's discovery selectors.",
     ),
     "NAME_TAKEN": Rule(
         "error",
@@ -225,6 +268,11 @@ CATALOGUE: Mapping[str, Rule] = {
         "error",
         "there is no Istio on this cluster: {what}.",
         "Install a mesh first; the collection needs networking.istio.io/v1beta1 and a running istiod.",
+    ),
+    "OBJECT_GONE": Rule(
+        "error",
+        "it was there when this run looked first, and is gone.",
+        "Run it again.",
     ),
     "OBJECT_TOO_LARGE": Rule(
         "error",
@@ -312,6 +360,12 @@ CATALOGUE: Mapping[str, Rule] = {
         "note",
         "on gateway {gateway} these ports stay published, though this run does not declare them: {ports}.",
         "That is what tcp_prune=false is for; with tcp_prune=true they are withdrawn.",
+    ),
+    "POD_LABEL_NEEDED": Rule(
+        "note",
+        "the namespace has no label that decides on injection, so a pod that wants a sidecar or is a gateway needs the"
+        ' labels sidecar.istio.io/inject: "true" and istio.io/rev: {revision} in its template.',
+        "Nothing to do for gateways of this collection; or set injection to 'enabled'.",
     ),
     "POOL_EXHAUSTED": Rule(
         "error",
@@ -423,6 +477,11 @@ CATALOGUE: Mapping[str, Rule] = {
         " a change"
         " back.",
         "Take adopt and what differs out of the record.",
+    ),
+    "SIDECAR_MISSING": Rule(
+        "warning",
+        "these lack the sidecar that a new pod would get, and a restart does not give it to them: {workloads}.",
+        "Recreate those pods by hand, or look at why the injector passes them over. Ports can be published without it.",
     ),
     "TARGET_PORT_LEAVING": Rule(
         "error",

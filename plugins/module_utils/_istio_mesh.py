@@ -46,7 +46,7 @@ def plane_of(workload: Mapping[str, Any], state: Mapping[str, Any]) -> Mapping[s
     revision = workload.get("revision") or "default"
     # A pod may be labelled with a tag; then its revision says nothing, and one control plane is all there is.
     of_revision = [item for item in planes if item["revision"] == revision] or (planes if len(planes) == 1 else [])
-    seeing = [item for item in of_revision if _is_member(workload["namespace"], item, state["namespaces"])]
+    seeing = [item for item in of_revision if is_member(workload["namespace"], item, state["namespaces"])]
     return (seeing or of_revision or [UNKNOWN_PLANE])[0]
 
 
@@ -60,36 +60,36 @@ def in_revision(item: Mapping[str, Any], plane: Mapping[str, Any]) -> bool:
 
 def is_discovered(namespace: str, plane: Mapping[str, Any], namespaces: Mapping[str, Any]) -> bool:
     """Tell whether a control plane sees a namespace (pkg/kube/namespace/filter.go); unknown selectors hide nothing."""
-    if not _is_member(namespace, plane, namespaces):
+    if not is_member(namespace, plane, namespaces):
         return False
     selectors = (plane["config"] or {}).get("discovery_selectors") or []
     labels = namespaces.get(namespace, {"labels": {}})["labels"]
-    return not selectors or any(_selected(labels, selector) for selector in selectors)
+    return not selectors or any(selected(labels, selector) for selector in selectors)
 
 
 def sees_configuration(namespace: str, plane: Mapping[str, Any], namespaces: Mapping[str, Any]) -> bool:
     """Tell whether a control plane takes Gateways and VirtualServices of a namespace."""
     enhanced = release(plane) >= ENHANCED_SINCE if plane["enhanced"] is None else plane["enhanced"]
     if not enhanced:
-        return _is_member(namespace, plane, namespaces)
+        return is_member(namespace, plane, namespaces)
     return is_discovered(namespace, plane, namespaces)
 
 
-def _is_member(namespace: str, plane: Mapping[str, Any], namespaces: Mapping[str, Any]) -> bool:
+def is_member(namespace: str, plane: Mapping[str, Any], namespaces: Mapping[str, Any]) -> bool:
     """Tell whether OpenShift Service Mesh 2's member roll has a namespace; its operator labels the members."""
     if not plane["member_roll"] or namespace == plane["namespace"]:
         return True
     return namespaces.get(namespace, {"labels": {}})["labels"].get(MEMBER_OF) == plane["namespace"]
 
 
-def _selected(labels: Mapping[str, str], selector: Mapping[str, Any]) -> bool:
+def selected(labels: Mapping[str, str], selector: Mapping[str, Any]) -> bool:
     """Evaluate a Kubernetes label selector (matchLabels and matchExpressions, all of them)."""
     if any(labels.get(key) != value for key, value in (selector.get("matchLabels") or {}).items()):
         return False
-    return all(_holds(labels, term) for term in selector.get("matchExpressions") or [])
+    return all(holds(labels, term) for term in selector.get("matchExpressions") or [])
 
 
-def _holds(labels: Mapping[str, str], term: Mapping[str, Any]) -> bool:
+def holds(labels: Mapping[str, str], term: Mapping[str, Any]) -> bool:
     """Evaluate one expression: NotIn and DoesNotExist hold for a label that is not there."""
     value, operator = labels.get(term["key"]), term["operator"]
     if operator in ("Exists", "DoesNotExist"):

@@ -27,6 +27,7 @@ KINDS: Mapping[str, Kind] = {
     "ClusterVersion": Kind("config.openshift.io/v1", "clusterversions", namespaced=False),
     "ConfigMap": Kind("v1", "configmaps"),
     "CustomResourceDefinition": Kind("apiextensions.k8s.io/v1", "customresourcedefinitions", namespaced=False),
+    "DaemonSet": Kind("apps/v1", "daemonsets"),
     "Deployment": Kind("apps/v1", "deployments"),
     "Gateway": Kind("networking.istio.io/v1beta1", "gateways"),
     "HorizontalPodAutoscaler": Kind("autoscaling/v2", "horizontalpodautoscalers"),
@@ -50,6 +51,9 @@ KINDS: Mapping[str, Kind] = {
     "Service": Kind("v1", "services"),
     "ServiceAccount": Kind("v1", "serviceaccounts"),
     "ServiceMeshControlPlane": Kind("maistra.io/v2", "servicemeshcontrolplanes"),
+    "ServiceMeshMember": Kind("maistra.io/v1", "servicemeshmembers"),
+    "ServiceMeshMemberRoll": Kind("maistra.io/v1", "servicemeshmemberrolls"),
+    "StatefulSet": Kind("apps/v1", "statefulsets"),
     "Subscription": Kind("operators.coreos.com/v1alpha1", "subscriptions"),
     "VirtualService": Kind("networking.istio.io/v1beta1", "virtualservices"),
 }

@@ -22,10 +22,16 @@ SOURCE_ANNOTATION = "servicemesh.tcp/source"
 DEFINITION_ANNOTATION = "servicemesh.tcp/definition"
 # On the ConfigMap that says whose Helm releases these are: the revision that they bring.
 PLANE_LABEL = "servicemesh.tcp/control-plane"
+# Which entries of a list that has no owners inside it are this collection's: JSON, on the object that holds the list.
+ENTRIES_ANNOTATION = "servicemesh.tcp/entries"
+# For which mesh a workload's pods were replaced; the value changes only when the mesh does.
+RESTARTED_ANNOTATION = "servicemesh.tcp/restarted-for"
 
 COLLECTION = "servicemesh.tcp"
 # Each set applies its own ports to the shared front Service under a field manager of its own.
 SET_MANAGER_PREFIX = "servicemesh.tcp/"
+# The labels of somebody else's namespace that onboarding put there, and can take away again, are this manager's.
+ONBOARDING_MANAGER = "servicemesh.tcp-onboarding"
 
 # What Kubernetes allows for the name of a Gateway (Istio: a DNS label) and for a label's value.
 LABEL_MAX = 63

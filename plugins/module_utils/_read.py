@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ansible_collections.servicemesh.tcp.plugins.module_utils import _state, _state_mesh
 from ansible_collections.servicemesh.tcp.plugins.module_utils._kinds import KINDS, collection_path
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import GATEWAY_LABEL
+from ansible_collections.servicemesh.tcp.plugins.module_utils._read_members import read_inside, read_members
 from ansible_collections.servicemesh.tcp.plugins.module_utils._read_operators import read_operators
 from ansible_collections.servicemesh.tcp.plugins.module_utils._read_planes import read_planes
 from ansible_collections.servicemesh.tcp.plugins.module_utils._reader import Reader
@@ -29,10 +30,11 @@ ISTIO_GROUP = KINDS["Gateway"].api_version.split("/")[0]
 ISTIO_VERSION = KINDS["Gateway"].api_version.split("/")[1]
 
 
-def read(api: Api, parts: Iterable[str] = ("mesh",)) -> dict[str, Any]:
+def read(api: Api, parts: Iterable[str] = ("mesh",), inside: Iterable[str] = ()) -> dict[str, Any]:
     """Read the cluster and return its projection, with the keys of the parts that are asked for.
 
-    Every part brings C(version), C(cluster) and C(namespaces).
+    C(inside) are namespaces of which it is also read what is in them. Every part brings C(version), C(cluster) and
+    C(namespaces).
     """
     groups = {group["name"]: group for group in api.get("/apis")["groups"]}
     namespaces = api.get(collection_path("Namespace"))["items"]
@@ -47,6 +49,8 @@ def read(api: Api, parts: Iterable[str] = ("mesh",)) -> dict[str, Any]:
     }
     for part in parts:
         found.update(PARTS[part](Reader(api, groups)))
+    if inside:
+        found.update(read_inside(Reader(api, groups), inside))
     return found
 
 
@@ -77,6 +81,7 @@ def read_mesh(reader: Reader) -> dict[str, Any]:
             "served": served,
             "control_planes": planes,
             "revisions": _state.revisions(webhooks),
+            "tags": _state.tags(webhooks),
             "unread": reader.unread,
         },
         "services": services,
@@ -105,6 +110,7 @@ def read_nodes(api: Api, services: Iterable[Mapping[str, Any]]) -> list[dict[str
 
 # The parts by name; each is a function of a Reader to keys of the projection.
 PARTS: Mapping[str, Callable[[Reader], dict[str, Any]]] = {
+    "members": read_members,
     "mesh": read_mesh,
     "operators": read_operators,
     "planes": read_planes,

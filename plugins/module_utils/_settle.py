@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.servicemesh.tcp.plugins.module_utils import _state, _wait_olm
@@ -20,6 +20,7 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._lack import Fatal
 from ansible_collections.servicemesh.tcp.plugins.module_utils._wait import lacks, pod_troubles
 
 if TYPE_CHECKING:
+    from ansible.module_utils.basic import AnsibleModule
     from ansible_collections.servicemesh.tcp.plugins.module_utils._client import Api
 
 POLL_SECONDS = 0.5
@@ -68,6 +69,13 @@ def wait_for(api: Api, steps: Iterable[Mapping[str, Any]], seconds: int, tell: T
                 tell(f"waiting, {now - begun:.0f} s: " + " | ".join(texts + more))
             time.sleep(POLL_SECONDS)
     return ""
+
+
+def settle(api: Api, module: AnsibleModule, steps: Sequence[Mapping[str, Any]], findings: Sequence[Any] = ()) -> None:
+    """Wait as long as the module's option C(wait_timeout) says, and fail with what still lacks then."""
+    lacking = wait_for(api, steps, module.params["wait_timeout"], teller(module.params.get("progress_file")))
+    if lacking:
+        module.fail_json(msg=lacking, findings=list(findings))
 
 
 def _said(api: Api, step: Mapping[str, Any], obj: Mapping[str, Any] | None, lack: str) -> str:

@@ -12,7 +12,11 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ansible_collections.servicemesh.tcp.plugins.module_utils._definition import read_stored
-from ansible_collections.servicemesh.tcp.plugins.module_utils._names import DEFINITION_ANNOTATION, SOURCE_ANNOTATION
+from ansible_collections.servicemesh.tcp.plugins.module_utils._names import (
+    DEFINITION_ANNOTATION,
+    ONBOARDING_MANAGER,
+    SOURCE_ANNOTATION,
+)
 from ansible_collections.servicemesh.tcp.plugins.module_utils._providers import load_balancer_annotations
 
 # Raised when a key of the projection changes its meaning.
@@ -149,6 +153,12 @@ def revisions(webhooks: Iterable[Mapping[str, Any]]) -> list[str]:
     return sorted(found)
 
 
+def tags(webhooks: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    """Return which revision each revision tag stands for, from the labels of the tags' webhooks."""
+    labels = [webhook["metadata"].get("labels") or {} for webhook in webhooks]
+    return {item["istio.io/tag"]: item.get("istio.io/rev", "default") for item in labels if "istio.io/tag" in item}
+
+
 def deployment(obj: Mapping[str, Any]) -> dict[str, Any]:
     """Project a gateway's Deployment."""
     return {
@@ -159,11 +169,27 @@ def deployment(obj: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def namespace(obj: Mapping[str, Any]) -> dict[str, Any]:
-    """Project a namespace; one that is on its way out counts as not there."""
+    """Project a namespace; one that is on its way out counts as not there.
+
+    C(applied) are the labels that onboarding put there (server-side apply's record of it).
+    """
     return {
         "labels": obj["metadata"].get("labels") or {},
+        "applied": applied_labels(obj, ONBOARDING_MANAGER),
         "terminating": "deletionTimestamp" in obj["metadata"],
     }
+
+
+def applied_labels(obj: Mapping[str, Any], manager: str) -> list[str]:
+    """Return the labels that a field manager applied, from an object's managedFields."""
+    found = {
+        key[2:]
+        for entry in obj["metadata"].get("managedFields") or []
+        if entry.get("operation") == "Apply" and entry.get("manager") == manager
+        for key in entry.get("fieldsV1", {}).get("f:metadata", {}).get("f:labels", {})
+        if key.startswith("f:")
+    }
+    return sorted(found)
 
 
 def node(obj: Mapping[str, Any]) -> dict[str, Any]:

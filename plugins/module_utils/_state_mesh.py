@@ -96,7 +96,7 @@ def workloads(pods: Iterable[Mapping[str, Any]], parse: Any = None) -> list[dict
         item = found.setdefault(
             key,
             {
-                "name": _owner(metadata),
+                "name": owner_name(metadata),
                 "namespace": metadata["namespace"],
                 "labels": labels,
                 "pods": 0,
@@ -115,7 +115,7 @@ def _annotated_unprivileged(text: str, parse: Any) -> bool:
     return _unprivileged(document) if isinstance(document, Mapping) else False
 
 
-def _owner(metadata: Mapping[str, Any]) -> str:
+def owner_name(metadata: Mapping[str, Any]) -> str:
     """Return the name of the workload that a pod belongs to: a ReplicaSet's name without its hash is its Deployment."""
     template = (metadata.get("labels") or {}).get("pod-template-hash", "")
     for owner in metadata.get("ownerReferences") or []:

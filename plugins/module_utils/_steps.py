@@ -12,7 +12,12 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ansible_collections.servicemesh.tcp.plugins.module_utils._exposure import Listeners, service_share
-from ansible_collections.servicemesh.tcp.plugins.module_utils._names import COLLECTION, front_number, set_manager
+from ansible_collections.servicemesh.tcp.plugins.module_utils._names import (
+    COLLECTION,
+    ONBOARDING_MANAGER,
+    front_number,
+    set_manager,
+)
 from ansible_collections.servicemesh.tcp.plugins.module_utils._view import View
 from ansible_collections.servicemesh.tcp.plugins.module_utils._workload import front_service
 
@@ -27,6 +32,7 @@ DEFAULTS: Mapping[str, Any] = {
     "until": {},
     "drain": [],
     "patch": [],
+    "merge": {},
     "adopt": False,
 }
 
@@ -66,6 +72,20 @@ def await_step(obj: Mapping[str, Any], until: Mapping[str, Any] | None = None) -
 def remove_step(obj: Mapping[str, Any], wait: bool = False) -> Step:
     """Remove an object that is ours."""
     return {"state": "absent", "object": obj, "manager": COLLECTION, "force": False, "wait": wait}
+
+
+def onboarding_step(obj: Mapping[str, Any], made: bool = False, wait: bool = False) -> Step:
+    """Apply our labels or annotations on an object that may be anybody's; with C(made) it need not be there yet.
+
+    Nothing is forced: what somebody else says of the same field stays.
+    """
+    step = {"state": "present", "object": obj, "manager": ONBOARDING_MANAGER, "force": False, "wait": wait}
+    return step if made else {**step, "existing": True, "adopt": True}
+
+
+def merge_step(obj: Mapping[str, Any], merge: Mapping[str, Any], until: Mapping[str, Any]) -> Step:
+    """Add entries of ours to a list that others write to as well, take others of ours out, and wait for the effect."""
+    return {"state": "merged", "object": obj, "merge": dict(merge), "until": dict(until), "adopt": True, "wait": True}
 
 
 def share_steps(

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ansible_collections.servicemesh.tcp.plugins.module_utils import _wait_olm, _wait_planes
+from ansible_collections.servicemesh.tcp.plugins.module_utils import _wait_members, _wait_olm, _wait_planes
 from ansible_collections.servicemesh.tcp.plugins.module_utils._lack import LackRule, Look
 
 
@@ -28,6 +28,8 @@ def lacks(
     """
     if state == "absent" or (until or {}).get("absent"):
         return "" if obj is None else "it is still there"
+    if state == "merged" and obj is None:
+        return _wait_members.no_roll_lacks(until or {})
     if obj is None:
         return "it is not there"
     rule = RULES.get(obj["kind"])
@@ -54,6 +56,26 @@ def _deployment_lacks(obj: Mapping[str, Any], _until: Mapping[str, Any], _look: 
     if status.get("availableReplicas", 0) < wanted:
         return f"{status.get('availableReplicas', 0)} of {wanted} pods are available"
     return ""
+
+
+def _set_lacks(obj: Mapping[str, Any], _until: Mapping[str, Any], _look: Look) -> str:
+    """Return what the rollout of a StatefulSet or DaemonSet still lacks (kubectl's rule for "rollout status")."""
+    status = obj.get("status", {})
+    if status.get("observedGeneration", 0) < obj["metadata"]["generation"]:
+        return "its controller has not seen it yet"
+    if (obj["spec"].get("updateStrategy") or {}).get("type") == "OnDelete":
+        return ""
+    if obj["kind"] == "DaemonSet":
+        wanted = status.get("desiredNumberScheduled", 0)
+        new, ready = status.get("updatedNumberScheduled", 0), status.get("numberAvailable", 0)
+    else:
+        wanted = obj["spec"].get("replicas", 1)
+        new, ready = status.get("updatedReplicas", 0), status.get("readyReplicas", 0)
+        if status.get("updateRevision") == status.get("currentRevision"):
+            new = wanted
+    if new < wanted:
+        return f"{new} of {wanted} pods are of the newest form"
+    return "" if ready >= wanted else f"{ready} of {wanted} pods are available"
 
 
 def pod_troubles(pods: Iterable[Mapping[str, Any]]) -> list[str]:
@@ -84,8 +106,11 @@ def pod_troubles(pods: Iterable[Mapping[str, Any]]) -> list[str]:
 
 # The rules by kind; other kinds are as wanted once they are there.
 RULES: Mapping[str, LackRule] = {
+    "DaemonSet": _set_lacks,
     "Deployment": _deployment_lacks,
     "Service": _service_lacks,
+    "StatefulSet": _set_lacks,
+    **_wait_members.RULES,
     **_wait_olm.RULES,
     **_wait_planes.RULES,
 }

@@ -23,12 +23,18 @@ options:
     default: [mesh]
     choices:
       mesh: What planning gateways and ports needs.
+      members: Who is a member of OpenShift Service Mesh 2's meshes (RV(mesh.members)).
       operators: >-
         What the Operator Lifecycle Manager knows (RV(mesh.operators)). A kind that the cluster does not serve reads as
         having no objects.
       planes: >-
         What operators and Helm make control planes from (RV(mesh.planes)). A kind that the cluster does not serve reads
         as having no objects.
+  inside:
+    description: Names of namespaces of which it is also read what is in them (RV(mesh.inside)).
+    type: list
+    elements: str
+    default: []
 extends_documentation_fragment:
   - kubernetes.core.k8s_auth_options
 attributes:
@@ -83,6 +89,7 @@ mesh:
         - C(control_planes) lists the istiod Deployments, C(revisions) the revisions and tags that inject.
         - C(scoped) is C(PILOT_SCOPE_GATEWAY_TO_NAMESPACE), C(enhanced) is C(ENABLE_ENHANCED_RESOURCE_SCOPING), null
           where it is not set. C(member_roll) tells that it sees the members of an OpenShift Service Mesh 2 member roll.
+        - C(tags) says which revision each revision tag stands for.
         - C(config) is what counts of the MeshConfig in its ConfigMap; null where that cannot be read.
         - C(unread) lists the paths that there was no right to read and that planning can do without.
       type: dict
@@ -90,6 +97,7 @@ mesh:
       sample:
         served: true
         revisions: ["default"]
+        tags: {}
         control_planes:
           - name: istiod
             namespace: istio-system
@@ -103,10 +111,13 @@ mesh:
             config: {"discovery_selectors": [], "export_to": ["*"], "root_namespace": "", "unprivileged": false}
         unread: []
     namespaces:
-      description: Namespaces by name, with their labels and whether they are on their way out.
+      description:
+        - Namespaces by name, with their labels and whether they are on their way out.
+        - C(applied) are the labels that the role P(servicemesh.tcp.namespaces#role) put there.
       type: dict
       returned: success
-      sample: {"gateways": {"labels": {"kubernetes.io/metadata.name": "gateways"}, "terminating": false}}
+      sample:
+        gateways: {"labels": {"kubernetes.io/metadata.name": "gateways"}, "applied": [], "terminating": false}
     services:
       description:
         - All Services with type, selector, ports and addresses.
@@ -184,6 +195,46 @@ mesh:
       elements: dict
       returned: success
       sample: [{"name": "lab-control-plane", "addresses": ["198.18.0.2"], "provider": "kind"}]
+    members:
+      description:
+        - The membership of OpenShift Service Mesh 2. All lists are empty where the API server does not know it.
+        - C(control_planes) are the ServiceMeshControlPlanes. C(rolls) are the ServiceMeshMemberRolls, with their
+          entries (C(members)), which of these this collection added (C(ours)), their selectors, and the namespaces
+          that are configured. C(members) are the ServiceMeshMembers.
+        - C(unread) lists the paths that there was no right to read.
+      type: dict
+      returned: if O(parts) holds V(members)
+      sample:
+        control_planes: [{"name": "basic", "namespace": "istio-system"}]
+        rolls:
+          - namespace: istio-system
+            labels: {}
+            members: [bookinfo, gateways]
+            selectors: []
+            ours: [gateways]
+            configured: [bookinfo, gateways]
+        members: []
+        unread: []
+    inside:
+      description:
+        - What is in the namespaces of O(inside), by namespace.
+        - C(pods) are the pods that run, with the workload behind them, whether they have a sidecar and ask for one.
+          C(policies) are the NetworkPolicies with the pods that they select and whether they are about ingress.
+          C(bindings) are the names of this collection's RoleBindings.
+      type: dict
+      returned: if O(inside) is not empty
+      sample:
+        shop:
+          pods:
+            - name: cart-7d9c5b6f4-x2x7q
+              owner: {"kind": "Deployment", "name": "cart"}
+              sidecar: false
+              inject: ""
+              revision: ""
+              host_network: false
+              restarted: ""
+          policies: [{"name": "deny", "labels": {}, "selector": {}, "ingress": true}]
+          bindings: [servicemesh-tcp-edit]
     operators:
       description:
         - What the Operator Lifecycle Manager (OLM) knows. C(olm) tells whether it is there, C(openshift) is OpenShift's
@@ -288,12 +339,13 @@ def main() -> None:
         argument_spec={
             **auth_argument_spec(),
             "parts": {"type": "list", "elements": "str", "choices": list(PARTS), "default": ["mesh"]},
+            "inside": {"type": "list", "elements": "str", "default": []},
         },
         supports_check_mode=True,
     )
     try:
         api = Api(module)
-        mesh = read(api, module.params["parts"])
+        mesh = read(api, module.params["parts"], module.params["inside"])
     except ApiError as error:
         module.fail_json(**explain(error))
     module.exit_json(changed=False, mesh=mesh, api_requests=dict(api.requests))

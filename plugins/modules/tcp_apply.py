@@ -31,10 +31,10 @@ options:
     suboptions:
       state:
         description: >-
-          Whether the object is applied, removed, changed by O(steps[].patch), or only waited for because somebody else
-          makes it.
+          Whether the object is applied, removed, changed by O(steps[].patch) or O(steps[].merge), or only waited for
+          because somebody else makes it.
         type: str
-        choices: [present, absent, patched, awaited]
+        choices: [present, absent, patched, merged, awaited]
         default: present
       object:
         description: The object, with the fields that the manager owns. A removal needs kind and metadata only.
@@ -56,9 +56,10 @@ options:
         default: false
       wait:
         description:
-          - Wait for the object once everything is written. Waits until a Deployment is rolled out, until a Service of
-            type C(LoadBalancer) has an address, until the operator of a C(Subscription) is installed, or until a
-            removed object is gone. Other kinds need only be there.
+          - Wait for the object once everything is written. Waits until a Deployment, StatefulSet or DaemonSet is
+            rolled out, until a Service of type C(LoadBalancer) has an address, until the operator of a C(Subscription)
+            is installed, until a member roll has configured who joins and let go of who leaves, until a
+            C(ServiceMeshMember) is ready, or until a removed object is gone. Other kinds need only be there.
           - Where waiting longer is of no use, the wait ends at once with the reason.
         type: bool
         default: false
@@ -67,6 +68,8 @@ options:
           - What an object is held against while it is waited for.
           - For a C(Subscription), C(csv) is the ClusterServiceVersion that has to be installed, by default the newest
             that was resolved. With C(resolved=true) it is enough that an InstallPlan was made.
+          - For a C(ServiceMeshMemberRoll), C(joined) are namespaces that it must have configured, C(left) ones that it
+            may not have any more.
         type: dict
         default: {}
       drain:
@@ -82,8 +85,18 @@ options:
         type: list
         elements: dict
         default: []
+      merge:
+        description:
+          - For O(steps[].state=merged), what becomes of a plain list below C(spec) that others write to as well, such
+            as a member roll's. Keys are C(list), the list's name; C(add), entries that it is to have; C(remove),
+            entries that it is not to have any more, if this collection added them.
+          - It is written at the version that was read. Where somebody else was faster, it is read and merged again.
+        type: dict
+        default: {}
       adopt:
-        description: Change or remove the object although it was made by somebody else, because its port is adopted.
+        description: >-
+          Change or remove the object although it was made by somebody else, because its port is adopted, or because
+          only a share of it is written.
         type: bool
         default: false
   wait_timeout:
@@ -253,15 +266,23 @@ api_requests:
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.servicemesh.tcp.plugins.module_utils import _apply
-from ansible_collections.servicemesh.tcp.plugins.module_utils._announce import DrainWait, announce, look_of
+from ansible_collections.servicemesh.tcp.plugins.module_utils._announce import (
+    DrainWait,
+    announce_or_refuse,
+    look_of,
+    outcome,
+)
 from ansible_collections.servicemesh.tcp.plugins.module_utils._client import Api, ApiError, auth_argument_spec
 from ansible_collections.servicemesh.tcp.plugins.module_utils._failure import explain
-from ansible_collections.servicemesh.tcp.plugins.module_utils._findings import errors
-from ansible_collections.servicemesh.tcp.plugins.module_utils._settle import services_of, teller, wait_for
+from ansible_collections.servicemesh.tcp.plugins.module_utils._settle import services_of, settle
 from ansible_collections.servicemesh.tcp.plugins.module_utils._steps import DEFAULTS
 
 STEP_SPEC = {
-    "state": {"type": "str", "choices": ["present", "absent", "patched", "awaited"], "default": DEFAULTS["state"]},
+    "state": {
+        "type": "str",
+        "choices": ["present", "absent", "patched", "merged", "awaited"],
+        "default": DEFAULTS["state"],
+    },
     "object": {"type": "dict", "required": True},
     "manager": {"type": "str", "default": DEFAULTS["manager"]},
     "force": {"type": "bool", "default": DEFAULTS["force"]},
@@ -270,6 +291,7 @@ STEP_SPEC = {
     "until": {"type": "dict", "default": DEFAULTS["until"]},
     "drain": {"type": "list", "elements": "int", "default": DEFAULTS["drain"]},
     "patch": {"type": "list", "elements": "dict", "default": DEFAULTS["patch"]},
+    "merge": {"type": "dict", "default": DEFAULTS["merge"]},
     "adopt": {"type": "bool", "default": DEFAULTS["adopt"]},
 }
 
@@ -287,36 +309,21 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    steps, seconds = module.params["steps"], module.params["wait_timeout"]
+    steps = module.params["steps"]
     try:
         api = Api(module)
         look = look_of(api)
         changes = _apply.plan(api, steps, lenient=module.check_mode)
-        told = announce(changes, look, module.params["session_policy"], module.params["allow_drain"])
-        if errors(told.findings):
-            raise _apply.Refused(told.findings, told=told)
+        told = announce_or_refuse(changes, look, module.params)
         if not module.check_mode:
-            _apply.write(api, changes, DrainWait(look, seconds))
-            lacking = wait_for(api, steps, seconds, teller(module.params["progress_file"]))
-            if lacking:
-                module.fail_json(msg=lacking, findings=[])
+            _apply.write(api, changes, DrainWait(look, module.params["wait_timeout"]))
+            settle(api, module, steps)
         services = services_of(api, steps)
     except _apply.Refused as refused:
         module.fail_json(**refused.result())
     except ApiError as error:
         module.fail_json(**explain(error))
-    different = [change for change in changes if change.action != "nothing"]
-    module.exit_json(
-        changed=bool(different),
-        changes=[f"{change.action} {change.name}" for change in different],
-        plan=told.lines,
-        impacts=told.impacts,
-        findings=told.findings,
-        services=services,
-        planned=module.check_mode,
-        diff=_apply.diff(different) if module._diff else [],
-        api_requests=dict(api.requests),
-    )
+    module.exit_json(**outcome(changes, told, api, module), findings=told.findings, services=services)
 
 
 if __name__ == "__main__":

@@ -81,6 +81,7 @@ def observed() -> dict[str, Any]:
                 "served": ["ServiceMeshControlPlane"],
             },
             "operators": operators(),
+            "members": {"control_planes": [], "rolls": [], "members": []},
         }
     }
 

@@ -219,6 +219,18 @@ def state(*services: dict[str, Any], **more: Any) -> dict[str, Any]:
     }
 
 
+def joining(**more: Any) -> dict[str, Any]:
+    """Return a cluster's projection as onboarding reads it; C(members) adds to what is read of members."""
+    members = {"control_planes": [], "rolls": [], "members": [], **more.pop("members", {})}
+    return {**state(**more), "members": members}
+
+
+def member_roll(*names: str, namespace: str = "istio-system", **more: Any) -> dict[str, Any]:
+    """Return a projected ServiceMeshMemberRoll that names these namespaces."""
+    empty = {"labels": {}, "selectors": [], "ours": [], "configured": []}
+    return {"namespace": namespace, "members": list(names), **empty, **more}
+
+
 def messages(findings: list[dict[str, str]]) -> list[str]:
     """Return what findings say, each with its code."""
     return [f"{item['code']} {item['message']}" for item in findings]

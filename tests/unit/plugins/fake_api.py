@@ -46,7 +46,7 @@ class Stored:
             "resourceVersion": str(self.version),
             "generation": 1,
             "managedFields": [
-                {"manager": manager, "operation": "Apply", "fieldsV1": _ports_owned(share)}
+                {"manager": manager, "operation": "Apply", "fieldsV1": {**_ports_owned(share), **_labels_owned(share)}}
                 for manager, share in self.shares.items()
                 if manager != BY_HAND
             ],
@@ -145,12 +145,14 @@ class FakeApi(Api):
                 self.writes_left -= 1
         if method == "PATCH" and content_type == "application/json-patch+json":
             answer = self._json_patch(path, body or [], dry)
+        elif method == "PATCH" and content_type == "application/merge-patch+json":
+            answer = self._merge_patch(path, body or {}, dry)
         elif method == "PATCH":
             assert content_type == "application/apply-patch+yaml"
             assert query["fieldValidation"] == "Strict"
             answer = self._apply(path, body or {}, query["fieldManager"], query["force"] == "true", dry)
         elif method in ("POST", "PUT"):
-            answer = self._put(method, path, body or {})
+            answer = self._put(method, path, body or {}, dry)
         else:
             answer = self._delete(path, body or {}, dry)
         if not dry:
@@ -215,7 +217,7 @@ class FakeApi(Api):
         stored = copy.deepcopy(self.objects[path])
         for operation in operations:
             *way, last = operation["path"].strip("/").split("/")
-            target: Any = stored.shares[BY_HAND]
+            target: Any = stored.shares[BY_HAND] if operation["op"] == "remove" else stored.full()
             for key in way:
                 target = target[int(key)] if isinstance(target, list) else target[key]
             if operation["op"] == "remove":
@@ -229,7 +231,23 @@ class FakeApi(Api):
             self.objects[path] = stored
         return stored.full()
 
-    def _put(self, method: str, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+    def _merge_patch(self, path: str, body: Mapping[str, Any], dry: bool) -> dict[str, Any]:
+        """Merge a patch (RFC 7396) into an object that is still the one that was read."""
+        stored = copy.deepcopy(self.objects.get(path))
+        if stored is None:
+            raise _error(404, "NotFound", "PATCH", path)
+        if body["metadata"].get("resourceVersion", str(stored.version)) != str(stored.version):
+            raise _error(409, "Conflict", "PATCH", path, "the object has been modified")
+        merged = _merge_json(stored.shares.get(BY_HAND, stored.full()), body)
+        for key in ("resourceVersion", "managedFields"):
+            merged["metadata"].pop(key, None)
+        stored.shares = {BY_HAND: merged}
+        stored.version += 1
+        if not dry:
+            self.objects[path] = stored
+        return stored.full()
+
+    def _put(self, method: str, path: str, body: Mapping[str, Any], dry: bool = False) -> dict[str, Any]:
         """Create an object, or replace it as a whole if it is still the one that was read.
 
         An update of what is gone makes it anew unless it carries a uid (seen with Leases on Kubernetes 1.34).
@@ -241,6 +259,8 @@ class FakeApi(Api):
         if method == "POST":
             if stored:
                 raise _error(409, "AlreadyExists", method, path, "already exists")
+            if dry:
+                return dict(body)
             stored = self.objects[own_path] = Stored(f"uid-{next(self._serial)}")
         elif stored is None and "uid" not in body["metadata"]:
             stored = self.objects[own_path] = Stored(f"uid-{next(self._serial)}")
@@ -257,6 +277,8 @@ class FakeApi(Api):
         stored = self.objects.get(path)
         if stored is None:
             raise _error(404, "NotFound", "DELETE", path)
+        if body["preconditions"].get("resourceVersion", str(stored.version)) != str(stored.version):
+            raise _error(409, "Conflict", "DELETE", path, "Precondition failed: resourceVersion differs")
         if body["preconditions"]["uid"] != stored.uid:
             raise _error(409, "Conflict", "DELETE", path, "Precondition failed: UID in precondition differs")
         if not dry:
@@ -304,6 +326,11 @@ def _ports_owned(share: Mapping[str, Any]) -> dict[str, Any]:
     return {"f:spec": {"f:ports": {f"k:{key}": {} for key in keys}}} if keys else {}
 
 
+def _labels_owned(share: Mapping[str, Any]) -> dict[str, Any]:
+    labels = share["metadata"].get("labels") or {}
+    return {"f:metadata": {"f:labels": {f"f:{key}": {} for key in labels}}} if labels else {}
+
+
 def _give_up_ports(shares: Iterable[dict[str, Any]], body: Mapping[str, Any]) -> None:
     """Take the fields of ports that a forced apply takes over out of the other managers' shares."""
     wanted = dict(_ports_by_key(body))
@@ -342,6 +369,19 @@ def _merge(base: Mapping[str, Any], share: Mapping[str, Any]) -> dict[str, Any]:
             ports[key] = {**ports.get(key, {}), **port}
         if ports:
             merged["spec"]["ports"] = list(ports.values())
+    return merged
+
+
+def _merge_json(base: Any, patch: Any) -> Any:
+    """Merge as RFC 7396 says: null takes away, mappings merge, everything else replaces."""
+    if not isinstance(patch, Mapping):
+        return copy.deepcopy(patch)
+    merged = copy.deepcopy(dict(base)) if isinstance(base, Mapping) else {}
+    for key, value in patch.items():
+        if value is None:
+            merged.pop(key, None)
+        else:
+            merged[key] = _merge_json(merged.get(key), value)
     return merged
 
 

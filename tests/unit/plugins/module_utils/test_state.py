@@ -222,9 +222,22 @@ def test_a_deployment():
 
 
 def test_a_namespace():
-    assert _state.namespace({"metadata": {"name": "a"}}) == {"labels": {}, "terminating": False}
+    assert _state.namespace({"metadata": {"name": "a"}}) == {"labels": {}, "applied": [], "terminating": False}
     going = {"metadata": {"name": "a", "labels": {"x": "y"}, "deletionTimestamp": "2026-01-01T00:00:00Z"}}
-    assert _state.namespace(going) == {"labels": {"x": "y"}, "terminating": True}
+    assert _state.namespace(going) == {"labels": {"x": "y"}, "applied": [], "terminating": True}
+
+
+def test_which_labels_of_a_namespace_onboarding_applied():
+    def entry(manager, operation, *labels):
+        fields = {"f:metadata": {"f:labels": {".": {}, **{f"f:{label}": {} for label in labels}}}}
+        return {"manager": manager, "operation": operation, "fieldsV1": fields}
+
+    fields = [
+        entry("servicemesh.tcp-onboarding", "Apply", "istio.io/rev", "mesh"),
+        entry("servicemesh.tcp-onboarding", "Update", "updated"),
+        entry("kubectl", "Apply", "theirs"),
+    ]
+    assert _state.namespace({"metadata": {"managedFields": fields}})["applied"] == ["istio.io/rev", "mesh"]
 
 
 @pytest.mark.parametrize(

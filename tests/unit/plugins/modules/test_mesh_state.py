@@ -73,7 +73,7 @@ def test_the_projection():
 def test_a_cluster_without_istio_is_not_asked_for_istio():
     api = FakeApi(istio=False)
     mesh = mesh_state.read(api)
-    assert mesh["mesh"] == {"served": False, "control_planes": [], "revisions": [], "unread": []}
+    assert mesh["mesh"] == {"served": False, "control_planes": [], "revisions": [], "tags": {}, "unread": []}
     assert (mesh["gateways"], mesh["virtual_services"]) == ([], [])
     assert not [path for _method, path in api.log if "networking.istio.io" in path or "pods" in path]
 
