@@ -91,7 +91,7 @@ def phase(wanted: str) -> Callable[[dict[str, Any]], bool]:
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Cluster]:
     lab("down")
-    lab("up", "--api-only", "--with", "olm,ossm2")
+    lab("up", "--api-only", "--with", "olm,ossm2", "--with", "sail,openshift")
     yield Cluster()
     lab("down")
 
@@ -393,6 +393,109 @@ def test_the_switches_of_ossm2(ossm2: Cluster) -> None:
     assert "status" not in ossm2.get("ServiceMeshControlPlane", "quiet-mesh", "basic")
     ossm2.switch(ossm2__member_refused=None, ossm2__silent=None)
     ossm2.until("ServiceMeshControlPlane", "quiet-mesh", "basic", done)
+
+
+@pytest.fixture(scope="module")
+def sail(cluster: Cluster) -> Cluster:
+    """OSSM 3 installed by OLM, as OpenShift's console does."""
+    cluster.subscription("openshift-operators", "ossm3", "servicemeshoperator3", channel="stable")
+    cluster.until("ClusterServiceVersion", "openshift-operators", "servicemeshoperator3.v3.4.1", phase("Succeeded"))
+    for namespace in ("istio-system", "istio-cni"):
+        cluster.create("Namespace", "", namespace)
+    return cluster
+
+
+def state(wanted: str) -> Callable[[dict[str, Any]], bool]:
+    """What a role waits for: a state of this very generation."""
+    return lambda one: (
+        one.get("status", {}).get("state") == wanted
+        and one["status"]["observedGeneration"] == one["metadata"]["generation"]
+    )
+
+
+def test_istio_in_place_and_by_revision(sail: Cluster) -> None:
+    sail.create("Istio", "", "default", spec={"version": "v1.28-latest"})
+    # OpenShift's profile needs the CNI.
+    found = sail.until("Istio", "", "default", state("IstioCNINotFound"))
+    assert condition(found, "DependenciesHealthy")["status"] == "False"
+    sail.create("IstioCNI", "", "default", spec={"namespace": "istio-cni"})
+    found = sail.until("Istio", "", "default", state("Healthy"))
+    assert found["status"]["activeRevisionName"] == "default"
+    assert sail.get("IstioRevision", "", "default")["spec"]["version"] == "v1.28.10"
+    sail.patch("Istio", "", "default", {"spec": {"version": "v1.30.3"}})
+    sail.until("Istio", "", "default", state("Healthy"))
+    assert sail.get("IstioRevision", "", "default")["spec"]["version"] == "v1.30.3"
+    strategy = {"type": "RevisionBased", "inactiveRevisionDeletionGracePeriodSeconds": 1}
+    sail.create("Istio", "", "blue", spec={"version": "v1.28.10", "updateStrategy": strategy})
+    sail.until("Istio", "", "blue", state("Healthy"))
+    sail.create("Namespace", "", "uses-blue")
+    sail.patch("Namespace", "", "uses-blue", {"metadata": {"labels": {"istio.io/rev": "blue-v1-28-10"}}})
+    sail.until("IstioRevision", "", "blue-v1-28-10", lambda one: condition(one, "InUse")["status"] == "True")
+    sail.patch("Istio", "", "blue", {"spec": {"version": "v1.30.3"}})
+    found = sail.until("Istio", "", "blue", lambda one: one["status"].get("activeRevisionName") == "blue-v1-30-3")
+    time.sleep(2)
+    assert sail.get("IstioRevision", "", "blue-v1-28-10"), "a revision in use was removed"
+    sail.create("IstioRevisionTag", "", "prod", spec={"targetRef": {"kind": "Istio", "name": "blue"}})
+    found = sail.until("IstioRevisionTag", "", "prod", state("Healthy"))
+    assert found["status"]["istioRevision"] == "blue-v1-30-3"
+    sail.patch("Namespace", "", "uses-blue", {"metadata": {"labels": {"istio.io/rev": "prod"}}})
+    sail.until("Istio", "", "blue", lambda one: one["status"]["revisions"] == {"total": 1, "ready": 1, "inUse": 1})
+    assert sail.get("IstioRevision", "", "blue-v1-28-10") is None
+
+
+def test_what_sail_refuses(sail: Cluster) -> None:
+    with pytest.raises(ApiError, match="must be 'default'"):
+        sail.create("IstioCNI", "", "other", spec={})
+    with pytest.raises(ApiError, match="Unsupported value"):
+        sail.create("Istio", "", "bad", spec={"updateStrategy": {"type": "Sideways"}})
+    with pytest.raises(ApiError, match=r"targetRef\.kind: Required"):
+        sail.create("IstioRevisionTag", "", "bad", spec={"targetRef": {"name": "default"}})
+    sail.create("Istio", "", "lost", spec={"namespace": "nowhere"})
+    found = sail.until("Istio", "", "lost", state("ReconcileError"))
+    assert condition(found, "Reconciled")["message"] == 'namespace "nowhere" does not exist'
+    sail.create("Istio", "", "odd", spec={"version": "v9.9.9"})
+    found = sail.until("Istio", "", "odd", state("ReconcileError"))
+    assert "version v9.9.9 not found" in condition(found, "Reconciled")["message"]
+    with pytest.raises(ApiError, match="immutable"):
+        sail.patch("Istio", "", "odd", {"spec": {"namespace": "elsewhere"}})
+
+
+def test_the_switches_of_sail(sail: Cluster) -> None:
+    sail.switch(sail__cni_not_ready="default", sail__reconcile_error="faulty: ReconcileError: no image")
+    sail.until("IstioCNI", "", "default", state("DaemonSetNotReady"))
+    sail.create("Istio", "", "faulty", spec={"values": {"pilot": {"cni": {"enabled": False}}}})
+    found = sail.until("Istio", "", "faulty", state("ReconcileError"))
+    assert condition(found, "Reconciled")["message"] == "no image"
+    sail.switch(sail__cni_not_ready=None, sail__reconcile_error=None, sail__never_healthy="faulty")
+    sail.until("Istio", "", "faulty", state("IstiodNotReady"))
+    sail.switch(sail__never_healthy=None)
+    sail.until("Istio", "", "faulty", state("Healthy"))
+    sail.delete("Istio", "", "faulty")
+    until = time.monotonic() + 10
+    while sail.get("IstioRevision", "", "faulty"):
+        assert time.monotonic() < until, "the revision of a deleted Istio stays"
+        time.sleep(0.1)
+
+
+def test_openshift(cluster: Cluster) -> None:
+    cluster.until("ClusterVersion", "", "version", lambda one: one["status"]["desired"]["version"] == "4.18.22")
+    cluster.switch(openshift__operator_degraded="authentication: OAuthDown: no route")
+    found = cluster.until(
+        "ClusterOperator", "", "authentication", lambda one: condition(one, "Degraded").get("status") == "True"
+    )
+    assert condition(found, "Degraded")["message"] == "no route"
+    cluster.switch(openshift__operator_degraded=None)
+    cluster.create("Namespace", "", "project")
+    cluster.until(
+        "Namespace",
+        "",
+        "project",
+        lambda one: "openshift.io/sa.scc.uid-range" in one["metadata"].get("annotations", {}),
+    )
+    cluster.create("Route", "project", "web", spec={"to": {"kind": "Service", "name": "web"}})
+    found = cluster.until("Route", "project", "web", lambda one: one.get("status"))
+    assert found["spec"]["host"] == "web-project.apps.lab.test"
+    assert condition({"status": found["status"]["ingress"][0]}, "Admitted")["status"] == "True"
 
 
 def test_the_switches_of_olm(cluster: Cluster) -> None:

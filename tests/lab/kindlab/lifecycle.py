@@ -197,7 +197,22 @@ def _extras(
     state.standins = standins.wanted(others, state.standins)
     # Remembered first: where starting them fails, the next `up` tries again.
     save_state(paths, state)
-    standins.ensure(paths, state, {}, env, console)
+    settings = {}
+    if state.mode == "kind" and not standins.run(paths, state) and standins.bring_planes(state):
+        settings = _plane_settings(paths, state, env, console)
+    standins.ensure(paths, state, settings, env, console)
+
+
+def _plane_settings(paths: LabPaths, state: LabState, env: dict[str, str], console: Console) -> dict[str, object]:
+    """What the stand-ins need to bring control planes; on a bare lab, Istio's images into the nodes first."""
+    engine = own_engine(paths, env) or Engine("host", env)
+    wanted = (images.built if state.images == "built" else images.pulled)(engine.kind == "own", False, env, console)
+    if state.bare:
+        with console.step("images into the nodes", "about 8 s"):
+            cluster.load_images(engine, paths.id, wanted.archives)
+    istioctl = artifacts.ensure_programs(console, ("istioctl",))["istioctl"]
+    values = mesh.settings(wanted.mesh_hub, wanted.mesh_tag, wanted.source == "built")
+    return {"istioctl": str(istioctl), "values": values}
 
 
 def _wait_for_nodes(state: LabState, env: dict[str, str], seconds: float = 120) -> None:

@@ -37,6 +37,11 @@ def wanted(asked: Iterable[str], held: str) -> str:
     return ",".join(name for name in NAMES if name in words or name in held.split(","))
 
 
+def bring_planes(state: LabState) -> bool:
+    """Whether one of them brings control planes."""
+    return bool({"ossm2", "sail"} & set(state.standins.split(",")))
+
+
 def processes(paths: LabPaths) -> list[int]:
     """The lab's stand-ins, found by the folder in their arguments."""
     return procfs.with_arguments(_lab_flag(paths))

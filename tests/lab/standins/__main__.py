@@ -6,11 +6,13 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import json
 import logging
 import sys
 from pathlib import Path
 
 from .client import Api
+from .planes import Planes
 from .runner import Runner
 
 # What each stand-in looks at.
@@ -29,6 +31,8 @@ WATCHES = {
         "HorizontalPodAutoscaler",
         "NetworkPolicy",
     ),
+    "sail": ("Istio", "IstioCNI", "IstioRevision", "IstioRevisionTag", "ClusterServiceVersion", "Deployment"),
+    "openshift": ("ClusterVersion", "ClusterOperator", "Infrastructure", "Route", "Subscription", "InstallPlan"),
 }
 
 
@@ -42,12 +46,15 @@ def main(arguments: list[str]) -> None:
     options = parser.parse_args(arguments)
     _log_to(options.lab / "logs", options.parts.split(","))
     direct = options.lab / "kubeconfig-direct"
-    api = Api(str(direct if direct.exists() else options.lab / "kubeconfig"))
+    kubeconfig = direct if direct.exists() else options.lab / "kubeconfig"
+    api = Api(str(kubeconfig))
     parts = {
         name: (importlib.import_module(f"standins.{name}").reconcile, WATCHES[name])
         for name in options.parts.split(",")
     }
-    Runner(api, parts, options.pods, None).run((options.lab / "standins.ready").touch)
+    settings = json.loads((options.lab / "standins.json").read_text())
+    planes = Planes(api, options.lab / "control-planes", str(kubeconfig), settings) if settings else None
+    Runner(api, parts, options.pods, planes).run((options.lab / "standins.ready").touch)
 
 
 def _log_to(folder: Path, parts: list[str]) -> None:

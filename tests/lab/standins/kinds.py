@@ -69,3 +69,4 @@ _ALL = (
     _custom("route.openshift.io/v1", "Route", "routes"),
 )
 KINDS = {kind.kind: kind for kind in _ALL}
+KIND_OF = {kind.crd: kind.kind for kind in _ALL if kind.crd}

@@ -475,7 +475,7 @@ def _advance(world: World, csv: Object) -> Iterator[Write]:
     if error := _csv_error(world, csv, package):
         yield Status(csv, _csv_status(world, held, "Failed", *error))
         return
-    missing = [crd for crd in package.crds if not world.serves(crd)]
+    missing = [crd for crd in package.crds if not world.established(crd)]
     if phase == "Pending" and missing:
         text = "one or more requirements couldn't be found"
         yield Status(csv, _csv_status(world, held, "Pending", "RequirementsNotMet", text))

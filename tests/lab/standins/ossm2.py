@@ -118,7 +118,7 @@ def _error(world: World, smcp: Object) -> tuple[str, str] | None:
         (spec["addons"]["kiali"]["enabled"], "Kiali", "kialis.kiali.io"),
         (spec["tracing"]["type"] == "Jaeger", "Jaeger", "jaegers.jaegertracing.io"),
     ):
-        if wanted and not world.serves(crd):
+        if wanted and not world.established(crd):
             return "DependencyMissingError", f"{kind} is enabled, but the {kind} CRD is not installed: {crd}"
     if failed := world.render_errors.get(key(smcp)):
         return "ReconcileError", failed[:1000]
@@ -174,11 +174,9 @@ def _orphans(world: World) -> Iterator[Write]:
             owner = labels.get("maistra.io/owner", ""), labels.get("maistra.io/owner-name", "")
             if _belongs(one, *owner) and all(owner) and owner not in there:
                 yield Delete(kind, *ref(one))
-    for one in world.all("Deployment"):
-        labels = one["metadata"].get("labels", {})
-        plane = labels.get("standins/plane", "")
-        owner = ref(one)[0], labels.get("istio.io/rev", "")
-        if plane.startswith("smcp-") and owner not in there:
+    wanted = {key(smcp) for smcp in world.all("ServiceMeshControlPlane")}
+    for plane in sorted(world.planes - wanted):
+        if plane.startswith("smcp-"):
             yield Unrender(plane)
 
 

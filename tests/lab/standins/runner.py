@@ -20,7 +20,7 @@ from typing import Any, Protocol
 from .client import MERGE, Api, ApiError, selector
 from .crds import definitions
 from .kinds import KINDS, Kind
-from .world import Crds, Create, Delete, Later, Object, Patch, Render, Status, Unrender, World, Write, ref
+from .world import Crds, Create, Delete, Later, Object, Patch, Render, Status, Unrender, World, Write, established, ref
 
 Reconcile = Callable[[World], Iterator[Write]]
 
@@ -31,6 +31,8 @@ RETRY = 1.0  # seconds after a write that failed
 
 class Renderer(Protocol):
     """Brings and removes control planes; both take their time and run beside the loop."""
+
+    def brought(self) -> frozenset[str]: ...
 
     def bring(self, key: str, settings: Any) -> None: ...
 
@@ -99,7 +101,9 @@ class Runner:
         with self._lock:
             objects = {kind: dict(held) for kind, held in self._objects.items()}
             errors = dict(self._render_errors)
-        return World(objects, parts=frozenset(self._standins), pods=self._pods, render_errors=errors)
+        planes = self._renderer.brought() if self._renderer else frozenset()
+        parts = frozenset(self._standins)
+        return World(objects, parts=parts, pods=self._pods, render_errors=errors, planes=planes)
 
     # Watching
 
@@ -108,9 +112,7 @@ class Runner:
         log = logging.getLogger("watch")
         while True:
             try:
-                if kind.crd and not self._world().serves(kind.crd):
-                    with self._lock:
-                        self._objects.pop(kind.kind, None)
+                if kind.crd and not self._established(kind):
                     time.sleep(0.2)
                     continue
                 listed = self._api.request("GET", kind.path(), **selector(kind))
@@ -125,6 +127,14 @@ class Runner:
             except Exception as error:
                 log.info("%s: %s", kind.kind, error, exc_info=not isinstance(error, ApiError))
                 time.sleep(1)
+
+    def _established(self, kind: Kind) -> bool:
+        with self._lock:
+            crd = self._objects.get("CustomResourceDefinition", {}).get(("", kind.crd))
+            if crd and established(crd):
+                return True
+            self._objects.pop(kind.kind, None)
+            return False
 
     def _wrote(self, one: Object) -> None:
         self._written = True
@@ -204,7 +214,7 @@ class Runner:
                 self._create(log, definitions()[name])
 
     def _render(self, log: logging.Logger, key: str, settings: str) -> None:
-        if self._renderer is None or self._rendered.get(key, "") == settings:
+        if self._renderer is None or self._rendered.get(key) == settings:
             return
         self._rendered[key] = settings
         self._pool.submit(self._work, log, key, settings)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from .kinds import MADE_BY
+from .kinds import KIND_OF, MADE_BY
 from .switches import NAME, NAMESPACE, Switches
 
 Object = dict[str, Any]
@@ -26,8 +26,9 @@ class World:
     now: datetime = field(default_factory=lambda: datetime.now(UTC))
     parts: frozenset[str] = frozenset()
     pods: bool = False
-    # Control planes whose rendering failed: key -> what istioctl or kubectl said.
+    # Control planes that were brought; and those whose rendering failed: key -> what istioctl or kubectl said.
     render_errors: dict[str, str] = field(default_factory=dict)
+    planes: frozenset[str] = frozenset()
 
     @property
     def switches(self) -> Switches:
@@ -52,9 +53,13 @@ class World:
         return self.objects.get(kind, {}).get((namespace, name))
 
     def serves(self, crd: str) -> bool:
-        """Whether a CustomResourceDefinition is there and established."""
+        """Whether a CustomResourceDefinition is established, and what there is of its kind was read."""
+        return self.established(crd) and KIND_OF.get(crd) in (None, *self.objects)
+
+    def established(self, crd: str) -> bool:
+        """Whether a CustomResourceDefinition is established."""
         found = self.get("CustomResourceDefinition", "", crd)
-        return found is not None and condition(found, "Established") == "True"
+        return found is not None and established(found)
 
     def available(self, deployment: Object | None) -> bool:
         """Whether a Deployment runs with all its pods."""
@@ -139,6 +144,11 @@ Write = Create | Status | Patch | Delete | Crds | Render | Unrender | Later
 def ref(one: Object) -> tuple[str, str]:
     """Namespace and name of an object."""
     return one["metadata"].get("namespace", ""), one["metadata"]["name"]
+
+
+def established(crd: Object) -> bool:
+    """Whether the API server serves a CustomResourceDefinition."""
+    return condition(crd, "Established") == "True"
 
 
 def condition(one: Object, kind: str) -> str:
