@@ -29,7 +29,7 @@ ARGUMENTS: Mapping[str, tuple[frozenset[str], Any]] = {
     "definition": (words("ossm2 sail"), {}),
     "mode": (words("ossm2"), ""),
     "identity": (words("ossm2"), ""),
-    "manage_network_policy": (words("ossm2"), None),
+    "manage_network_policy": (words("ossm2"), True),
     "tracing": (words("ossm2"), ""),
     "addons": (words("ossm2"), []),
     "gateways": (words("ossm2"), []),
@@ -38,7 +38,7 @@ ARGUMENTS: Mapping[str, tuple[frozenset[str], Any]] = {
     "discovery_selectors": (words("sail helm"), []),
     "tag": (words("sail helm"), ""),
     "update_strategy": (words("sail"), ""),
-    "inactive_seconds": (words("sail"), None),
+    "inactive_seconds": (words("sail"), 30),
     "cni": (words("sail"), "auto"),
     "cni_namespace": (words("sail"), "istio-cni"),
     "chart_base": (words("helm"), ""),
@@ -58,6 +58,11 @@ VERSIONS: Mapping[str, tuple[str, str]] = {
         "it must be a version of Istio with its v, such as v1.30.3 or v1.30-latest",
     ),
     "helm": (r"\d+\.\d+\.\d+(-[\w.]+)?", "it must be a version of the charts, such as 1.30.3"),
+}
+CHOICES: Mapping[str, tuple[str, ...]] = {
+    "mode": ("MultiTenant", "ClusterWide"),
+    "identity": ("Kubernetes", "ThirdParty"),
+    "update_strategy": ("InPlace", "RevisionBased"),
 }
 GATEWAY_KEYS = words(
     "name direction enabled namespace type annotations labels ports source_ranges external_traffic_policy"
@@ -89,6 +94,9 @@ def read_arguments(wanted: Mapping[str, Any]) -> tuple[dict[str, Any], list[dict
         plane["name"] = wanted.get("name", "")
     else:
         plane["namespace"] = read_label(problems, "namespace", plane["namespace"])
+    for key, choices in CHOICES.items():
+        if plane[key]:
+            read_choice(problems, key, plane[key], choices)
     pattern, rule = VERSIONS.get(provider, ("", ""))
     if plane["version"] and not re.fullmatch(pattern, str(plane["version"])):
         problems.invalid("version", plane["version"], rule)

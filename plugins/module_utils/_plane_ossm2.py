@@ -96,8 +96,9 @@ def _arguments(plane: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, 
         spec["mode"] = plane["mode"]
     if plane["identity"]:
         spec["security"] = {"identity": {"type": plane["identity"]}}
-    if plane["manage_network_policy"] is not None:
-        spec.setdefault("security", {})["manageNetworkPolicy"] = plane["manage_network_policy"]
+    # True is the operator's own default, and a definition may say otherwise.
+    if not plane["manage_network_policy"]:
+        spec.setdefault("security", {})["manageNetworkPolicy"] = False
     if plane["tracing"] or "type" not in (given.get("tracing") or {}):
         spec["tracing"] = {"type": plane["tracing"] or "None"}
     addons = given.get("addons") or {}

@@ -18,6 +18,8 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._plane_objects imp
 KIND = "Istio"
 # The API server takes no other name for it.
 CNI_NAME = "default"
+# The operator's own, which need not be written.
+DEFAULT_INACTIVE_SECONDS = 30
 
 
 def wants_cni(plane: Mapping[str, Any], openshift: bool) -> bool:
@@ -83,7 +85,7 @@ def _arguments(plane: Mapping[str, Any]) -> dict[str, Any]:
     strategy: dict[str, Any] = {}
     if plane["update_strategy"]:
         strategy["type"] = plane["update_strategy"]
-    if plane["inactive_seconds"] is not None:
+    if plane["inactive_seconds"] != DEFAULT_INACTIVE_SECONDS:
         strategy["inactiveRevisionDeletionGracePeriodSeconds"] = plane["inactive_seconds"]
     if strategy:
         spec["updateStrategy"] = strategy
