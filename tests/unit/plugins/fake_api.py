@@ -213,18 +213,18 @@ class FakeApi(Api):
         return after.full()
 
     def _json_patch(self, path: str, operations: Any, dry: bool) -> dict[str, Any]:
-        """Change an object that was made by hand; a test of its uid holds."""
+        """Change an object that was made by hand."""
         stored = copy.deepcopy(self.objects[path])
         for operation in operations:
             *way, last = operation["path"].strip("/").split("/")
-            target: Any = stored.shares[BY_HAND] if operation["op"] == "remove" else stored.full()
+            target: Any = stored.full() if operation["op"] == "test" else stored.shares[BY_HAND]
             for key in way:
                 target = target[int(key)] if isinstance(target, list) else target[key]
             if operation["op"] == "remove":
                 del target[int(last)]
             elif operation["op"] in ("add", "replace"):
                 target[last] = operation["value"]
-            elif last != "uid" and target[last] != operation["value"]:
+            elif target[last] != operation["value"]:
                 raise _error(422, "Invalid", "PATCH", path, "the test of a JSON patch failed")
         if not dry:
             stored.version += 1
