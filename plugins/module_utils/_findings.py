@@ -321,6 +321,11 @@ CATALOGUE: Mapping[str, Rule] = {
         " what is wanted is that {wanted}.",
         "Let its owner take the label off, or say in the namespace's injection and mesh what the label says.",
     ),
+    "INJECTOR_MISSING": Rule(
+        "warning",
+        "no webhook injects revision {revision!r}, so a gateway that is made here stays without its proxy.",
+        "Have it installed with its injector, or publish on gateways that run already.",
+    ),
     "INSTALL_PLAN_OTHER": Rule(
         "error",
         "InstallPlan {plan} waits for approval and holds {csvs}, not {wanted}.",
@@ -336,6 +341,11 @@ CATALOGUE: Mapping[str, Rule] = {
         "error",
         "InstallPlan {plan} ({csvs}) of somebody else's Subscription waits for approval.",
         "Let its owner approve it, or give the record approval: Manual, and this run approves it.",
+    ),
+    "ISTIOD_NOT_READY": Rule(
+        "error",
+        "its istiod is not ready: {why}.",
+        "Look at the istiod pods and at what their operator says, and run this again.",
     ),
     "KEY_NOT_BUILT": Rule(
         "error",
@@ -364,12 +374,6 @@ CATALOGUE: Mapping[str, Rule] = {
         " those {count} only.",
         "Nothing to do; no other load balancer can use the ports between on the same address.",
     ),
-    "MAX_PORTS_EXCEEDED": Rule(
-        "warning",
-        "it has {count} ports, and service.max_ports is {max_ports}.",
-        "Nothing was moved, because a port that changes its Service changes its address. Where that is wanted, withdraw"
-        " ports of it and publish them again.",
-    ),
     "LEASE_HELD": Rule(
         "error",
         "another run ({holder}) has the gateway's Lease, unchanged for {silent} s; this run waited {waited} s for it.",
@@ -380,6 +384,12 @@ CATALOGUE: Mapping[str, Rule] = {
         "error",
         "this run renewed the gateway's Lease {seconds} s ago and lost it since; another one may be writing by now.",
         "Nothing more was written. Run it again: it goes on from what is there.",
+    ),
+    "MAX_PORTS_EXCEEDED": Rule(
+        "warning",
+        "it has {count} ports, and service.max_ports is {max_ports}.",
+        "Nothing was moved, because a port that changes its Service changes its address. Where that is wanted, withdraw"
+        " ports of it and publish them again.",
     ),
     "MEMBER_ELSEWHERE": Rule(
         "error",
@@ -498,6 +508,11 @@ CATALOGUE: Mapping[str, Rule] = {
         "the package left Red Hat's catalogue {left}.",
         "Take tempo-product and opentelemetry-product for tracing; only a mirrored catalogue can still hold this one.",
     ),
+    "OPERATOR_MISSING": Rule(
+        "error",
+        "the API server does not know {kinds}, so nobody would act on it.",
+        "Install the operator first ({operator}): role operators does it, or playbook install_mesh as a whole.",
+    ),
     "OPERATOR_RIVAL": Rule(
         "error",
         "it owns the same API groups ({groups}) as {rival}; OLM refuses a second owner.",
@@ -520,10 +535,33 @@ CATALOGUE: Mapping[str, Rule] = {
         " would refuse a new Subscription.",
         "It is used as it is. To have it subscribed to again, delete that ClusterServiceVersion first; meshes stay.",
     ),
-    "PORTS_KEPT": Rule(
-        "note",
-        "on gateway {gateway} these ports stay published, though this run does not declare them: {ports}.",
-        "That is what tcp_prune=false is for; with tcp_prune=true they are withdrawn.",
+    "PLANE_ELSEWHERE": Rule(
+        "error",
+        "the {kind} of that name has its istiod in namespace {there!r}, and it cannot move to {namespace!r}.",
+        "Say that namespace, or choose another name.",
+    ),
+    "PLANE_IN_USE": Rule(
+        "error",
+        "gateways of it still run: {gateways}.",
+        "Withdraw their ports and remove them first; without their istiod they would keep what they have and learn"
+        " nothing new.",
+    ),
+    "PLANE_NOT_OURS": Rule(
+        "error",
+        "{holder} was not made by this collection, and is left alone: {differences}.",
+        "Take over its settings or choose another name. With control_plane_adopt=true it is taken over, and changed or"
+        " removed like one of ours.",
+    ),
+    "PLANE_SECOND": Rule(
+        "error",
+        "namespace {namespace!r} has an SMCP already ({other}), and its operator takes one for each namespace"
+        " (ErrMultipleSMCPs).",
+        "Use that name, or another namespace.",
+    ),
+    "PLANE_UNKNOWN": Rule(
+        "error",
+        "there is no such mesh; there are {known}.",
+        "Mend the name or the namespace, or leave both out to look at all of them.",
     ),
     "POD_LABEL_NEEDED": Rule(
         "note",
@@ -541,11 +579,10 @@ CATALOGUE: Mapping[str, Rule] = {
         "{records} ask{verb} for port 'auto', but the gateway has no pool to take it from.",
         "Give the gateway a pool where it is defined, such as pool: [30000-30099], or give the records numbers.",
     ),
-    "PORT_OUTSIDE_POOL": Rule(
-        "error",
-        "{key} {port} lies outside the pool {pool} of gateway {gateway}, which has strict_pool.",
-        "Choose ports of the pool, or have the gateway's definition changed. A port that is published already moves"
-        " only where its record is withdrawn first.",
+    "PORTS_KEPT": Rule(
+        "note",
+        "on gateway {gateway} these ports stay published, though this run does not declare them: {ports}.",
+        "That is what tcp_prune=false is for; with tcp_prune=true they are withdrawn.",
     ),
     "PORT_ADOPTABLE": Rule(
         "error",
@@ -558,6 +595,12 @@ CATALOGUE: Mapping[str, Rule] = {
         "{key} {port} on gateway {gateway} is served by {holder}; {owner} is older, so Istio would drop theirs without"
         " a word.",
         "Choose another port, or let its owner give it up first.",
+    ),
+    "PORT_OUTSIDE_POOL": Rule(
+        "error",
+        "{key} {port} lies outside the pool {pool} of gateway {gateway}, which has strict_pool.",
+        "Choose ports of the pool, or have the gateway's definition changed. A port that is published already moves"
+        " only where its record is withdrawn first.",
     ),
     "PORT_OUT_OF_RANGE": Rule(
         "error",
@@ -617,16 +660,21 @@ CATALOGUE: Mapping[str, Rule] = {
         "this run would withdraw {count} of the {total} ports of the set ({ports}), and {reason}.",
         "If that is meant, name the records in tcp_allow_withdraw, or set it to 'all'.",
     ),
-    "TARGET_PORT_EPHEMERAL": Rule(
-        "warning",
-        "target port {port} on gateway {gateway} lies in 32768-60999, from where the pods' own outgoing connections"
-        " take theirs: Envoy cannot listen on one that is taken, and the record's port is dead then.",
-        "Leave target_port out; a port that has it already gets another when it is withdrawn and published again.",
-    ),
     "SIDECAR_MISSING": Rule(
         "warning",
         "these lack the sidecar that a new pod would get, and a restart does not give it to them: {workloads}.",
         "Recreate those pods by hand, or look at why the injector passes them over. Ports can be published without it.",
+    ),
+    "SMCP_FIELD_IGNORED": Rule(
+        "warning",
+        "{field} is taken by the schema and ignored by the chart that makes the gateway's Service.",
+        "Leave it out. Where it is needed, run an injected gateway (role gateways), whose Service takes it.",
+    ),
+    "SMCP_V1": Rule(
+        "error",
+        "its definition is of the form maistra.io/v1, which the operator refuses from 2.0 on. In the form of v2 it"
+        " is:\n{form}# End of the v2 form.",
+        "Look it over, and use that as the definition.",
     ),
     "SUBSCRIPTION_DIFFERS": Rule(
         "warning",
@@ -646,6 +694,12 @@ CATALOGUE: Mapping[str, Rule] = {
         " a change"
         " back.",
         "Take adopt and what differs out of the record.",
+    ),
+    "TARGET_PORT_EPHEMERAL": Rule(
+        "warning",
+        "target port {port} on gateway {gateway} lies in 32768-60999, from where the pods' own outgoing connections"
+        " take theirs: Envoy cannot listen on one that is taken, and the record's port is dead then.",
+        "Leave target_port out; a port that has it already gets another when it is withdrawn and published again.",
     ),
     "TARGET_PORT_LEAVING": Rule(
         "error",

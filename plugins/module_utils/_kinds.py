@@ -35,6 +35,10 @@ KINDS: Mapping[str, Kind] = {
     "Gateway": Kind("networking.istio.io/v1beta1", "gateways"),
     "HorizontalPodAutoscaler": Kind("autoscaling/v2", "horizontalpodautoscalers"),
     "InstallPlan": Kind("operators.coreos.com/v1alpha1", "installplans"),
+    "Istio": Kind("sailoperator.io/v1", "istios", namespaced=False),
+    "IstioCNI": Kind("sailoperator.io/v1", "istiocnis", namespaced=False),
+    "IstioRevision": Kind("sailoperator.io/v1", "istiorevisions", namespaced=False),
+    "IstioRevisionTag": Kind("sailoperator.io/v1", "istiorevisiontags", namespaced=False),
     "Lease": Kind("coordination.k8s.io/v1", "leases"),
     "MutatingWebhookConfiguration": Kind(
         "admissionregistration.k8s.io/v1", "mutatingwebhookconfigurations", namespaced=False

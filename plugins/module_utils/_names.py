@@ -20,6 +20,8 @@ GATEWAY_NAMESPACE_LABEL = "servicemesh.tcp/gateway-namespace"
 DEFINED_BY_LABEL = "servicemesh.tcp/defined-by"
 SOURCE_ANNOTATION = "servicemesh.tcp/source"
 DEFINITION_ANNOTATION = "servicemesh.tcp/definition"
+# On the ConfigMap that says whose Helm releases these are: the revision that they bring.
+PLANE_LABEL = "servicemesh.tcp/control-plane"
 # Which entries of a list that has no owners inside it are this collection's: JSON, on the object that holds the list.
 ENTRIES_ANNOTATION = "servicemesh.tcp/entries"
 # For which mesh a workload's pods were replaced; the value changes only when the mesh does.

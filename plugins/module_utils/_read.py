@@ -16,6 +16,7 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._kinds import KIND
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import GATEWAY_LABEL
 from ansible_collections.servicemesh.tcp.plugins.module_utils._read_members import read_inside, read_members
 from ansible_collections.servicemesh.tcp.plugins.module_utils._read_operators import read_operators
+from ansible_collections.servicemesh.tcp.plugins.module_utils._read_planes import read_planes
 from ansible_collections.servicemesh.tcp.plugins.module_utils._reader import Reader
 
 # The Kubernetes client needs it too, and Api says what is missing.
@@ -112,4 +113,5 @@ PARTS: Mapping[str, Callable[[Reader], dict[str, Any]]] = {
     "members": read_members,
     "mesh": read_mesh,
     "operators": read_operators,
+    "planes": read_planes,
 }

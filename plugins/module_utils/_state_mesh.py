@@ -70,6 +70,7 @@ def mesh_config(document: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "discovery_selectors": document.get("discoverySelectors") or [],
         "export_to": document.get("defaultVirtualServiceExportTo") or ["*"],
+        "root_namespace": document.get("rootNamespace") or "",
         "unprivileged": _unprivileged(document.get("defaultConfig") or {}),
     }
 

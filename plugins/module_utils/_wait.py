@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ansible_collections.servicemesh.tcp.plugins.module_utils import _wait_members, _wait_olm
+from ansible_collections.servicemesh.tcp.plugins.module_utils import _wait_members, _wait_olm, _wait_planes
 from ansible_collections.servicemesh.tcp.plugins.module_utils._lack import LackRule, Look
 
 
@@ -112,4 +112,5 @@ RULES: Mapping[str, LackRule] = {
     "StatefulSet": _set_lacks,
     **_wait_members.RULES,
     **_wait_olm.RULES,
+    **_wait_planes.RULES,
 }

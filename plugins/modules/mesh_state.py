@@ -27,6 +27,9 @@ options:
       operators: >-
         What the Operator Lifecycle Manager knows (RV(mesh.operators)). A kind that the cluster does not serve reads as
         having no objects.
+      planes: >-
+        What operators and Helm make control planes from (RV(mesh.planes)). A kind that the cluster does not serve reads
+        as having no objects.
   inside:
     description: Names of namespaces of which it is also read what is in them (RV(mesh.inside)).
     type: list
@@ -105,7 +108,7 @@ mesh:
             enhanced: null
             member_roll: false
             domain: cluster.local
-            config: {"discovery_selectors": [], "export_to": ["*"], "unprivileged": false}
+            config: {"discovery_selectors": [], "export_to": ["*"], "root_namespace": "", "unprivileged": false}
         unread: []
     namespaces:
       description:
@@ -285,6 +288,37 @@ mesh:
         operator_groups: [{"name": "global-operators", "namespace": "openshift-operators", "everywhere": true}]
         catalogs: [{"name": "redhat-operators", "namespace": "openshift-marketplace", "state": "READY"}]
         deployments: []
+        unread: []
+    planes:
+      description:
+        - What control planes are made from. C(smcps) are the ServiceMeshControlPlanes of OpenShift Service Mesh 2;
+          C(istios), C(cnis), C(revisions) and C(tags) are Istio, IstioCNI, IstioRevision and IstioRevisionTag of
+          OpenShift Service Mesh 3 and the Sail operator.
+        - C(current) tells that the operator has seen the newest form, C(ready) that it says so of that form, and
+          C(reason) why not. C(stored) is what role P(servicemesh.tcp.control_plane#role) noted there.
+        - C(releases) are the ConfigMaps by which that role knows its own Helm releases.
+        - C(served) are those of these kinds that the API server knows. C(unread) lists the paths that there was no
+          right to read.
+      type: dict
+      returned: if O(parts) holds V(planes)
+      sample:
+        smcps: []
+        istios:
+          - name: default
+            namespace: ""
+            labels: {"app.kubernetes.io/managed-by": "servicemesh.tcp"}
+            stored: ""
+            spec: {"namespace": "istio-system", "version": "v1.30.3"}
+            current: true
+            ready: true
+            reason: ""
+            version: ""
+            revision: default
+        cnis: []
+        revisions: []
+        tags: []
+        releases: []
+        served: [Istio, IstioCNI, IstioRevision, IstioRevisionTag]
         unread: []
 api_requests:
   description: How many requests the API server was sent, by HTTP method; discovery by the client is not in it.

@@ -26,6 +26,11 @@ PREFIXES = ("tcp_", "echo_", "mesh_", "demo_")
 # Variables that no role takes, so that no role's manual says what they are.
 MEANINGS: Mapping[str, str] = {
     "demo_state": "Whether the demo is set up (`present`), or taken down (`absent`).",
+    "mesh_namespace_state": "Whether the namespaces of operators and control plane must be there (`required`, otherwise"
+    " `NAMESPACE_MISSING`), or are made where they are missing, and removed with `mesh_state: absent` (`present`).",
+    "mesh_state": "Whether operators, control plane and members are installed (`present`), or removed in reverse"
+    " (`absent`).",
+    "mesh_wait_timeout": "Seconds to wait for the operators, in each of their two phases, and for the control plane.",
     "tcp_api_key": "The token to log in with.",
     "tcp_ca_cert": "The file with the certificate authority of the API server.",
     "tcp_context": "The context of the kubeconfig.",
@@ -226,7 +231,12 @@ def variables_page() -> str:
         "",
         *_table(connection, meanings),
     ]
-    for prefix, title in (("tcp_", "TCP ports"), ("echo_", "Echo servers"), ("demo_", "The demo")):
+    for prefix, title in (
+        ("tcp_", "TCP ports"),
+        ("mesh_", "The mesh"),
+        ("echo_", "Echo servers"),
+        ("demo_", "The demo"),
+    ):
         lines += ["", f"## {title}", "", *_table([row for row in others if row.variable.startswith(prefix)], meanings)]
     return HEADER + "\n".join(lines) + "\n"
 

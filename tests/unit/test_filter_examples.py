@@ -56,11 +56,17 @@ def observed() -> dict[str, Any]:
     virtual_service = {"hosts": ["*"], "gateways": [common["name"]], "tcp": [rule]}
     deployment = {"name": "edge", "namespace": "gateways", "uid": "", "created": "", "replicas": 1, "available": 1}
     control_plane = {"name": "istiod", "namespace": "istio-system", "revision": "default", "version": "1.31.0"}
+    control_plane |= {"member_roll": False, "config": None}
     return {
         "mesh": {
             "version": 2,
             "cluster": {"host": "https://198.18.0.1:6443", "kubernetes": "v1.34.4", "openshift": False},
-            "mesh": {"served": True, "revisions": ["default"], "control_planes": [{**control_plane, "ready": True}]},
+            "mesh": {
+                "served": True,
+                "revisions": ["default"],
+                "control_planes": [{**control_plane, "ready": True}],
+                "unread": [],
+            },
             "namespaces": {
                 name: {"labels": {}, "terminating": False} for name in ("gateways", "echo", "openshift-operators")
             },
@@ -69,8 +75,13 @@ def observed() -> dict[str, Any]:
             "virtual_services": [{**common, "labels": set_labels, **virtual_service}],
             "deployments": [{**deployment, "labels": {**ours, "servicemesh.tcp/defined-by": "default"}}],
             "nodes": [],
-            "members": {"control_planes": [], "rolls": [], "members": []},
+            "workloads": [],
+            "planes": {
+                **{key: [] for key in ("smcps", "istios", "cnis", "revisions", "tags", "releases")},
+                "served": ["ServiceMeshControlPlane"],
+            },
             "operators": operators(),
+            "members": {"control_planes": [], "rolls": [], "members": []},
         }
     }
 

@@ -10,7 +10,7 @@ import os
 import shutil
 import time
 
-from . import access, apionly, artifacts, balancer, cache, cluster, images, mesh, network, preflight, standins
+from . import access, apionly, artifacts, balancer, cache, cluster, helm, images, mesh, network, preflight, standins
 from .addresses import Addresses
 from .clear import clear
 from .console import Console, LabError
@@ -24,7 +24,7 @@ from .store import link_store
 
 def up(paths: LabPaths, options: argparse.Namespace, console: Console) -> None:
     """Bring the lab up, or find that it already is."""
-    standins.wanted(options.extras, "")  # a wrong name is told before anything is built
+    standins.wanted(helm.split(options.extras)[1], "")  # a wrong name is told before anything is built
     with lab_lock(paths, console):
         state = load_state(paths)
         if state and state.ready:
@@ -67,7 +67,7 @@ def _keep(paths: LabPaths, state: LabState, options: argparse.Namespace, console
     if access.digest() != state.rbac:
         state.rbac = access.grant(paths, env, console)
         save_state(paths, state)
-    _standins(paths, state, options, env, console)
+    _extras(paths, state, options, env, console)
     console.note(f"lab '{paths.name}' already runs: KUBECONFIG={paths.kubeconfig}")
 
 
@@ -183,15 +183,18 @@ def _finish(
     state.rbac = access.grant(paths, env, console)
     state.ready = True
     save_state(paths, state)
-    _standins(paths, state, options, env, console)
+    _extras(paths, state, options, env, console)
     console.note(f"lab '{paths.name}' is ready: KUBECONFIG={paths.kubeconfig}")
 
 
-def _standins(
+def _extras(
     paths: LabPaths, state: LabState, options: argparse.Namespace, env: dict[str, str], console: Console
 ) -> None:
-    """Bring the stand-ins to what was asked for, now or by an earlier `up`."""
-    state.standins = standins.wanted(options.extras, state.standins)
+    """Bring Helm and the stand-ins to what was asked for, now or by an earlier `up`."""
+    with_helm, others = helm.split(options.extras)
+    if with_helm:
+        helm.ensure(paths, state, console)
+    state.standins = standins.wanted(others, state.standins)
     # Remembered first: where starting them fails, the next `up` tries again.
     save_state(paths, state)
     settings = {}

@@ -47,8 +47,9 @@ def parser() -> argparse.ArgumentParser:
         dest="extras",
         action="append",
         default=[],
-        metavar="STANDIN",
-        help="stand-ins for operators, with commas: olm, ossm2, sail, openshift; none ends those that run",
+        metavar="PART",
+        help="stand-ins for operators, with commas: olm, ossm2, sail, openshift; none ends those that run;"
+        " helm brings helm and Istio's charts",
     )
 
     commands.add_parser("down", parents=[named], help="take the lab down and clear everything it left")

@@ -23,6 +23,8 @@ ISTIO = "1.31.0"
 MESH_HUB = "docker.io/istio"
 MESH_TAG = f"{ISTIO}-lab"
 ECHO_IMAGE = "docker.io/istio/tcp-echo-server:1.3"
+# Only for Istio's own charts, and built only where it is asked for.
+HELM = "v3.20.2"
 TOOLBOX_IMAGE = "docker.io/lab/toolbox:1"
 
 # The repository of the node image that is built here; its tag carries the version and the key of its inputs.

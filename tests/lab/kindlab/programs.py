@@ -78,6 +78,13 @@ FAMILIES = (
         {"istio.io/istio/pkg/version.buildVersion": pins.ISTIO},
         {"envoy_bootstrap.json": "tools/packaging/common/envoy_bootstrap.json"},
     ),
+    Family(
+        "helm",
+        "helm.sh/helm/v3",
+        {"helm": "helm.sh/helm/v3/cmd/helm"},
+        150,
+        {"helm.sh/helm/v3/internal/version.version": pins.HELM},
+    ),
 )
 FAMILY_OF = {program: family for family in FAMILIES for program in family.programs}
 
@@ -182,11 +189,9 @@ def part(family: Family) -> cache.Part:
         _watch([go, "build", *flags, "-o", f"{folder / 'bin'}/", *packages], family.name, module, log, console, say)
         for program, package in family.programs.items():
             (folder / "bin" / built_name(package)).rename(folder / "bin" / program)
-        where = output(
-            [go, "list", "-mod=readonly", "-m", "-f", "{{.Dir}}", family.module], "go list", _environment(), module
-        )
+        where = _folder_of(go, family)
         for target, source in family.files.items():
-            _copy(Path(where.strip()) / source, folder / "files" / target)
+            _copy(where / source, folder / "files" / target)
 
     inputs = {
         "module": cache.file_digests(MODULES / family.name),
@@ -196,6 +201,26 @@ def part(family: Family) -> cache.Part:
     }
     tools = () if _machine_go() else (_toolchain_part(),)
     return cache.Part(f"programs-{family.name}", f"{family.name}, compiled", family.seconds, inputs, build, tools=tools)
+
+
+def charts_part() -> cache.Part:
+    """Return Istio's Helm charts as a part of the cache, out of the module that its programs are compiled from."""
+    family = FAMILY_OF["istioctl"]
+
+    def build(folder: Path, log: Path, console: Console) -> None:
+        go, module = _go(console), MODULES / family.name
+        _watch([go, "mod", "download", family.module], "charts", module, log, console, "{} lines".format)
+        _copy(_folder_of(go, family) / "manifests/charts", folder / "charts")
+
+    inputs = {"module": cache.file_digests(MODULES / family.name), "files": "manifests/charts"}
+    tools = () if _machine_go() else (_toolchain_part(),)
+    return cache.Part("istio-charts", "Istio's Helm charts", 20, inputs, build, tools=tools)
+
+
+def _folder_of(go: Path, family: Family) -> Path:
+    """Return where Go keeps the family's module."""
+    listing = [go, "list", "-mod=readonly", "-m", "-f", "{{.Dir}}", family.module]
+    return Path(output(listing, "go list", _environment(), MODULES / family.name).strip())
 
 
 def parts(names: Collection[str]) -> tuple[cache.Part, ...]:

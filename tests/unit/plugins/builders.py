@@ -165,7 +165,7 @@ def control_plane(**more: Any) -> dict[str, Any]:
         "enhanced": None,
         "member_roll": False,
         "domain": "cluster.local",
-        "config": {"discovery_selectors": [], "export_to": ["*"], "unprivileged": False},
+        "config": {"discovery_selectors": [], "export_to": ["*"], "root_namespace": "", "unprivileged": False},
         **more,
     }
 

@@ -22,6 +22,7 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._plan import expos
 from ansible_collections.servicemesh.tcp.plugins.module_utils._portmap import port_map
 from ansible_collections.servicemesh.tcp.plugins.module_utils._sessions import Sessions
 from ansible_collections.servicemesh.tcp.plugins.module_utils._workload import bare_object, new_object
+from ansible_collections.servicemesh.tcp.tests.unit.plugins import plane_findings
 from ansible_collections.servicemesh.tcp.tests.unit.plugins.builders import (
     EDGE,
     EDGE_REFERENCE,
@@ -307,11 +308,6 @@ TEXTS = {
         " object (service.limits.object_bytes). Set service.max_ports, so that the ports are spread over several front"
         " Services. Another limit of the cluster goes into service.limits.object_bytes.",
     ),
-    "PORTS_KEPT": (
-        lambda: exposure_plan({"ports": [], "findings": []}, KEPT, prune=False)["findings"],
-        "set 'default': on gateway gateways/edge these ports stay published, though this run does not declare them:"
-        " 8081. That is what tcp_prune=false is for; with tcp_prune=true they are withdrawn.",
-    ),
     "POOL_EXHAUSTED": (
         lambda: mapped(record("a", "auto"), record("b", "auto"), gateways=[{**EDGE, "pool": 8081}]),
         "gateway 'edge': its pool 8081 (1 ports) has no port left for 1 of 'auto' (record 'b'); held are 1 by records"
@@ -322,11 +318,10 @@ TEXTS = {
         "gateway 'edge': record 'a' asks for port 'auto', but the gateway has no pool to take it from."
         " Give the gateway a pool where it is defined, such as pool: [30000-30099], or give the records numbers.",
     ),
-    "PORT_OUTSIDE_POOL": (
-        lambda: mapped(record("a", "7-9"), gateways=[{**EDGE, "pool": 8081, "strict_pool": True}]),
-        "record 'a': port 7-9 lies outside the pool 8081 of gateway edge, which has strict_pool."
-        " Choose ports of the pool, or have the gateway's definition changed. A port that is published already moves"
-        " only where its record is withdrawn first.",
+    "PORTS_KEPT": (
+        lambda: exposure_plan({"ports": [], "findings": []}, KEPT, prune=False)["findings"],
+        "set 'default': on gateway gateways/edge these ports stay published, though this run does not declare them:"
+        " 8081. That is what tcp_prune=false is for; with tcp_prune=true they are withdrawn.",
     ),
     "PORT_ADOPTABLE": (
         lambda: mapped(
@@ -348,6 +343,12 @@ TEXTS = {
         "record 'b': port 7001 on gateway edge is served by Gateway gateways/young (created 2026-03-01T00:00:00Z);"
         " set 'default' (Gateway gateways/edge-default-a57d233a, created 2026-02-01T00:00:00Z) is older, so Istio would"
         " drop theirs without a word. Choose another port, or let its owner give it up first.",
+    ),
+    "PORT_OUTSIDE_POOL": (
+        lambda: mapped(record("a", "7-9"), gateways=[{**EDGE, "pool": 8081, "strict_pool": True}]),
+        "record 'a': port 7-9 lies outside the pool 8081 of gateway edge, which has strict_pool."
+        " Choose ports of the pool, or have the gateway's definition changed. A port that is published already moves"
+        " only where its record is withdrawn first.",
     ),
     "PORT_OUT_OF_RANGE": (
         lambda: mapped(record(port=70000)),
@@ -436,6 +437,7 @@ TEXTS = {
         " Nothing to do; check the spelling if it should have been there.",
     ),
     **ONBOARDING_TEXTS,
+    **plane_findings.TEXTS,
     **OPERATOR_TEXTS,
 }
 
@@ -458,6 +460,7 @@ def test_a_code_keeps_its_severity():
         "CLASH_ELSEWHERE": "warning",
         "CLUSTER_OPERATOR_UNWELL": "warning",
         "MEMBER_PENDING": "note",
+        "INJECTOR_MISSING": "warning",
         "MESH_UNSEEN": "note",
         "LB_LIMIT_NEAR": "warning",
         "LB_SPAN": "note",
@@ -474,6 +477,7 @@ def test_a_code_keeps_its_severity():
         "SESSIONS_UNSEEN": "warning",
         "SESSIONS_WOULD_END": "warning",
         "TARGET_PORT_EPHEMERAL": "warning",
+        "SMCP_FIELD_IGNORED": "warning",
         "SUBSCRIPTION_DIFFERS": "warning",
         "SUBSCRIPTION_FOUND": "note",
         "WITHDRAW_UNKNOWN": "warning",

@@ -70,7 +70,7 @@ def test_where_the_mesh_config_is(revision, name):
 
 
 def test_a_mesh_config():
-    nothing = {"discovery_selectors": [], "export_to": ["*"], "unprivileged": False}
+    nothing = {"discovery_selectors": [], "export_to": ["*"], "root_namespace": "", "unprivileged": False}
     assert _state_mesh.mesh_config({}) == nothing
     assert _state_mesh.mesh_config({"defaultConfig": {"proxyMetadata": {"OTHER": "true"}}}) == nothing
     selector = {"matchLabels": {"mesh": "a"}}
@@ -78,9 +78,10 @@ def test_a_mesh_config():
         {
             "discoverySelectors": [selector],
             "defaultVirtualServiceExportTo": ["."],
+            "rootNamespace": "mesh-config",
             "defaultConfig": {"proxyMetadata": {"ISTIO_META_UNPRIVILEGED_POD": True}},
         }
-    ) == {"discovery_selectors": [selector], "export_to": ["."], "unprivileged": True}
+    ) == {"discovery_selectors": [selector], "export_to": ["."], "root_namespace": "mesh-config", "unprivileged": True}
 
 
 def pod(name, owner=None, labels=(), **annotations):
