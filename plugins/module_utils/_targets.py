@@ -26,6 +26,11 @@ def port_names(entry: Mapping[str, Any], set_name: str) -> list[str]:
     return [port_name(entry["port"], set_name, name) for name in names_of(entry)]
 
 
+def first_choice(port: int) -> int:
+    """Return the target port that a port gets where nobody holds it."""
+    return port if port >= PRIVILEGED_END else port + PRIVILEGED_SHIFT
+
+
 class Targets:
     """The target ports of one gateway: who holds which, and which are free."""
 
