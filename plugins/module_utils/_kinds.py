@@ -38,6 +38,7 @@ KINDS: Mapping[str, Kind] = {
     "RoleBinding": Kind("rbac.authorization.k8s.io/v1", "rolebindings"),
     "Service": Kind("v1", "services"),
     "ServiceAccount": Kind("v1", "serviceaccounts"),
+    "ServiceMeshControlPlane": Kind("maistra.io/v2", "servicemeshcontrolplanes"),
     "VirtualService": Kind("networking.istio.io/v1beta1", "virtualservices"),
 }
 

@@ -11,7 +11,7 @@ import contextlib
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from ansible_collections.servicemesh.tcp.plugins.module_utils import _state, _state_mesh
+from ansible_collections.servicemesh.tcp.plugins.module_utils import _state, _state_mesh, _state_smcp
 from ansible_collections.servicemesh.tcp.plugins.module_utils._client import ApiError
 from ansible_collections.servicemesh.tcp.plugins.module_utils._kinds import KINDS, collection_path
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import GATEWAY_LABEL
@@ -62,6 +62,11 @@ def read(api: Api) -> dict[str, Any]:
         collection_path("Pod"),
         lambda path: api.metadata(path, labelSelector=_state_mesh.GATEWAY_PODS) if served else [],
     )
+    group, version = KINDS["ServiceMeshControlPlane"].api_version.split("/")
+    smcps: list[Any] | None = []
+    if any(item["version"] == version for item in groups.get(group, {"versions": []})["versions"]):
+        listed = if_allowed(collection_path("ServiceMeshControlPlane"), api.get)
+        smcps = None if listed is None else [_state_smcp.smcp(item) for item in listed["items"]]
     return {
         "version": _state.VERSION,
         "cluster": {
@@ -81,7 +86,8 @@ def read(api: Api) -> dict[str, Any]:
         "virtual_services": project("VirtualService", _state.virtual_service) if served else [],
         "workloads": _state_mesh.workloads(pods or [], parse),
         "deployments": project("Deployment", _state.deployment, GATEWAY_LABEL),
-        "nodes": read_nodes(api, services),
+        "smcps": smcps,
+        "nodes": read_nodes(api, [item for item in services if GATEWAY_LABEL in item["labels"]]),
     }
 
 
@@ -94,7 +100,7 @@ def parse(text: str) -> Any:
 
 
 def read_nodes(api: Api, services: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Read the nodes where a gateway's front Service is of type NodePort; nobody else needs the right to list them."""
-    if not any(item["type"] == "NodePort" and GATEWAY_LABEL in item["labels"] for item in services):
+    """Read the nodes where one of the front Services is of type NodePort; nobody else needs the right to list them."""
+    if not any(item["type"] == "NodePort" for item in services):
         return []
     return [_state.node(item) for item in api.get(collection_path("Node"))["items"]]

@@ -30,8 +30,8 @@ def wait_for(api: Api, steps: Iterable[Mapping[str, Any]], seconds: int) -> list
     while pending and seconds:
         lacking = []
         for step in pending:
-            obj = api.find(object_path(step["object"]))
-            lack = lacks(step["state"], obj)
+            obj = api.find(path_to_watch(step))
+            lack = lacks(step["state"], obj, step["awaits"])
             if lack:
                 lacking.append((step, obj, lack))
         pending = [step for step, _obj, _lack in lacking]
@@ -42,6 +42,13 @@ def wait_for(api: Api, steps: Iterable[Mapping[str, Any]], seconds: int) -> list
         if pending:
             time.sleep(POLL_SECONDS)
     return []
+
+
+def path_to_watch(step: Mapping[str, Any]) -> str:
+    """Return the path of what a step waits for: its object, or the front Service that somebody else makes from it."""
+    if not step["awaits"]:
+        return object_path(step["object"])
+    return f"{collection_path('Service', step['gateway']['namespace'])}/{step['gateway']['name']}"
 
 
 def settle(api: Api, module: AnsibleModule, steps: Sequence[Mapping[str, Any]], findings: Sequence[Any] = ()) -> None:

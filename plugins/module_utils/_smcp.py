@@ -46,9 +46,7 @@ def ports_of(plane: Mapping[str, Any], gateway: str) -> Sequence[Mapping[str, An
     return None if found is MISSING else found
 
 
-def owners(
-    plane: Mapping[str, Any], gateway: str, served: Mapping[str, Mapping[int, str]]
-) -> dict[str, list[int]]:
+def owners(plane: Mapping[str, Any], gateway: str, served: Mapping[str, Mapping[int, str]]) -> dict[str, list[int]]:
     """Return which ports of a gateway are which set's.
 
     The control plane's annotation says so, or else the set's own Istio Gateway, given as C(served): port and name of
@@ -56,7 +54,9 @@ def owners(
     """
     noted = plane["gateways"][gateway]["sets"]
     named = {
-        item["port"]: item["name"] for item in ports_of(plane, gateway) or () if record_hash(item.get("name")) is not None
+        item["port"]: item["name"]
+        for item in ports_of(plane, gateway) or ()
+        if record_hash(item.get("name")) is not None
     }
     found = {}
     for name in sorted({*noted, *served}):
@@ -175,7 +175,9 @@ def closing(
     path = [*section["path"], "service", "ports"]
     listed = ports_of(plane, gateway) or ()
     gone = {*leaving}
-    indexes = [index for index, item in enumerate(listed) if item["port"] in gone and item.get("protocol", "TCP") == "TCP"]
+    indexes = [
+        index for index, item in enumerate(listed) if item["port"] in gone and item.get("protocol", "TCP") == "TCP"
+    ]
     rest = [item for index, item in enumerate(listed) if index not in indexes]
     note = _note(plane, gateway, set_name, staying, began=False, tested=not opened)
     if indexes and section["began"] and not opened and rest == list(DEFAULT_PORTS):
@@ -212,8 +214,8 @@ def settings(plane: Mapping[str, Any], gateway: str, service: Mapping[str, Any])
     path = [*plane["gateways"][gateway]["path"], "service"]
     annotations = service["annotations"]
     wanted: dict[str, Any] = {"metadata": {"annotations": dict(annotations)}} if annotations else {}
-    if service["named_type"]:
-        wanted["type"] = service["named_type"]
+    if service["type"]:
+        wanted["type"] = service["type"]
     if wanted and at(plane["tree"], path) is MISSING:
         return put(plane, path, wanted)
     operations = put(plane, [*path, "type"], wanted["type"]) if "type" in wanted else []
@@ -227,11 +229,11 @@ def settings(plane: Mapping[str, Any], gateway: str, service: Mapping[str, Any])
 
 def patch_step(plane: Mapping[str, Any], place: tuple[str, str], operations: Operations, **more: Any) -> dict[str, Any]:
     """Return the step of a patch of a control plane, for the gateway at a place (namespace and name)."""
-    metadata = {"name": plane["name"], "namespace": plane["namespace"]}
+    metadata = {"name": plane["name"], "namespace": plane["namespace"], "uid": plane["uid"]}
     return {
         "state": "patched",
         "object": {"apiVersion": KINDS[KIND].api_version, "kind": KIND, "metadata": metadata},
-        "patch": [_test(["metadata", "uid"], plane["uid"]), *operations],
+        "patch": operations,
         "adopt": True,
         "gateway": {"namespace": place[0], "name": place[1]},
         **more,

@@ -30,7 +30,8 @@ def smcp(obj: Mapping[str, Any]) -> dict[str, Any]:
     metadata = obj["metadata"]
     annotations = metadata.get("annotations")
     notes = {key: value for key, value in (annotations or {}).items() if key.startswith(NOTE_PREFIX)}
-    gateways, tree = {}, {}
+    gateways: dict[str, Any] = {}
+    tree: dict[str, Any] = {"metadata": {} if annotations is None else {"annotations": notes}}
     spec = obj.get("spec") or {}
     for name, path, section in _ingresses(spec):
         gateways[name] = {
@@ -39,8 +40,6 @@ def smcp(obj: Mapping[str, Any]) -> dict[str, Any]:
             **read_note(notes.get(NOTE_PREFIX + name)),
         }
         _graft(tree, {"spec": spec}, path, _settings(section))
-    if annotations is not None:
-        tree["metadata"] = {"annotations": notes}
     return {
         **_state.identity(obj),
         "version": metadata.get("resourceVersion", ""),

@@ -11,10 +11,11 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 
-def lacks(state: str, obj: Mapping[str, Any] | None) -> str:
+def lacks(state: str, obj: Mapping[str, Any] | None, ports: Iterable[int] = ()) -> str:
     """Return what an object still lacks, '' where it is as wanted.
 
     An absent object must be gone; a Deployment rolled out at its newest generation; a LoadBalancer Service addressed.
+    A Service must also have the C(ports).
     """
     if state == "absent":
         return "" if obj is None else "it is still there"
@@ -22,6 +23,10 @@ def lacks(state: str, obj: Mapping[str, Any] | None) -> str:
         return "it is not there"
     if obj["kind"] == "Deployment":
         return _deployment_lacks(obj)
+    there = {port["port"] for port in obj["spec"].get("ports") or []} if obj["kind"] == "Service" else set()
+    missing = sorted(set(ports) - there)
+    if missing:
+        return f"its Service {obj['metadata']['name']} does not have {', '.join(map(str, missing))} yet"
     if obj["kind"] == "Service" and obj["spec"].get("type") == "LoadBalancer":
         has = obj.get("status", {}).get("loadBalancer", {}).get("ingress")
         return "" if has else "the cluster's load balancer has given it no address"

@@ -71,9 +71,24 @@ options:
         elements: dict
         default: []
       adopt:
-        description: Change or remove the object although it was made by somebody else, because its port is adopted.
+        description:
+          - Change or remove the object although it was made by somebody else. Meant for what is adopted, and for our
+            share of a front Service or control plane that stays its owner's.
         type: bool
         default: false
+      gateway:
+        description:
+          - The gateway that the object belongs to, as C(namespace) and C(name), where the object's labels do not say
+            so. Meant for a C(ServiceMeshControlPlane).
+        type: dict
+        default: {}
+      awaits:
+        description:
+          - With O(steps[].wait), ports that the front Service of O(steps[].gateway) must have, instead of what is waited
+            for of the object itself.
+        type: list
+        elements: int
+        default: []
   wait_timeout:
     description: >-
       Seconds to wait for all steps together, and as long again for sessions to end. With V(0) nothing is waited for.
@@ -256,6 +271,8 @@ STEP_SPEC = {
     "drain": {"type": "list", "elements": "int", "default": DEFAULTS["drain"]},
     "patch": {"type": "list", "elements": "dict", "default": DEFAULTS["patch"]},
     "adopt": {"type": "bool", "default": DEFAULTS["adopt"]},
+    "gateway": {"type": "dict", "default": DEFAULTS["gateway"]},
+    "awaits": {"type": "list", "elements": "int", "default": DEFAULTS["awaits"]},
 }
 
 

@@ -155,7 +155,7 @@ def test_a_right_that_lacks_is_told(api):
 
 
 def test_a_wait_that_is_over_says_what_lacks(api, monkeypatch):
-    monkeypatch.setattr(_settle, "lacks", lambda _state, _obj: "it has no address")
+    monkeypatch.setattr(_settle, "lacks", lambda _state, _obj, _ports: "it has no address")
     passed = iter(range(100))
     ticking = SimpleNamespace(monotonic=lambda: next(passed), sleep=lambda _seconds: None)
     monkeypatch.setattr(_settle, "time", ticking)
