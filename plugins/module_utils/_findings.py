@@ -89,8 +89,8 @@ CATALOGUE: Mapping[str, Rule] = {
         "error",
         "its front Service {service} was made by hand, not by this collection.",
         "To publish on it and leave it to its owner, give the gateway owner: existing. To take it over with what is"
-        " published on it, give it adopt: true; ansible-playbook playbooks/expose-tcp.yml --check --diff shows what that"
-        " changes.",
+        " published on it, give it adopt: true; ansible-playbook playbooks/expose-tcp.yml --check --diff shows what"
+        " that changes.",
     ),
     "GATEWAY_DEFINED_ELSEWHERE": Rule(
         "error",
@@ -325,8 +325,8 @@ CATALOGUE: Mapping[str, Rule] = {
         "error",
         "ServiceMeshControlPlane {plane} has no ingress gateway {gateway!r} in namespace {namespace!r} that is enabled;"
         " it has {there}.",
-        "Mend the gateway's name or namespace, or enable it there: 'istio-ingressgateway' is spec.gateways.ingress, others"
-        " stand in spec.gateways.additionalIngress.",
+        "Mend the gateway's name or namespace, or enable it there: 'istio-ingressgateway' is spec.gateways.ingress,"
+        " others stand in spec.gateways.additionalIngress.",
     ),
     "SMCP_MISSING": Rule(
         "error",

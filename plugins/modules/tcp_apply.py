@@ -84,8 +84,8 @@ options:
         default: {}
       awaits:
         description:
-          - With O(steps[].wait), ports that the front Service of O(steps[].gateway) must have, instead of what is waited
-            for of the object itself.
+          - With O(steps[].wait), ports that the front Service of O(steps[].gateway) must have, instead of what is
+            waited for of the object itself.
         type: list
         elements: int
         default: []

@@ -206,18 +206,18 @@ TEXTS = {
     ),
     "FRONT_PORTS_MISSING": (
         lambda: mapped(record(port=22), gateways=[THEIRS], cluster=state(kept("helm", "infra/ingress"))),
-        "gateway 'edge': Service gateways/edge is kept by Helm release infra/ingress, and has no port, or another target"
-        " port, for 22."
-        f" Add {{name: {port_name(22, 'default', 'a')}, port: 22, targetPort: 10022, protocol: TCP}} in the values of that"
-        " release, service.ports where it is Istio's gateway chart; then nothing needs to be written there. Or have them"
-        " added by this run with ports: patch, where whoever keeps it does not undo that.",
+        "gateway 'edge': Service gateways/edge is kept by Helm release infra/ingress, and has no port, or another"
+        " target port, for 22."
+        f" Add {{name: {port_name(22, 'default', 'a')}, port: 22, targetPort: 10022, protocol: TCP}} in the values of"
+        " that release, service.ports where it is Istio's gateway chart; then nothing needs to be written there. Or"
+        " have them added by this run with ports: patch, where whoever keeps it does not undo that.",
     ),
     "GATEWAY_ADOPTABLE": (
         lambda: mapped(cluster=state(front(labels={}))),
         "gateway 'edge': its front Service gateways/edge was made by hand, not by this collection."
         " To publish on it and leave it to its owner, give the gateway owner: existing. To take it over with what is"
-        " published on it, give it adopt: true; ansible-playbook playbooks/expose-tcp.yml --check --diff shows what that"
-        " changes.",
+        " published on it, give it adopt: true; ansible-playbook playbooks/expose-tcp.yml --check --diff shows what"
+        " that changes.",
     ),
     "GATEWAY_DEFINED_ELSEWHERE": (
         lambda: mapped(cluster=state(deployments=[deployment("other")])),
@@ -476,8 +476,8 @@ TEXTS = {
     ),
     "SMCP_GATEWAY_MISSING": (
         lambda: mapped(gateways=[{**OF_SMCP, "name": "door"}], cluster=with_smcp()),
-        "gateway 'door': ServiceMeshControlPlane gateways/basic has no ingress gateway 'door' in namespace 'gateways' that"
-        " is enabled; it has gateways/istio-ingressgateway, gateways/edge."
+        "gateway 'door': ServiceMeshControlPlane gateways/basic has no ingress gateway 'door' in namespace 'gateways'"
+        " that is enabled; it has gateways/istio-ingressgateway, gateways/edge."
         " Mend the gateway's name or namespace, or enable it there: 'istio-ingressgateway' is spec.gateways.ingress,"
         " others stand in spec.gateways.additionalIngress.",
     ),

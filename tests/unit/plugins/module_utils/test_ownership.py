@@ -76,7 +76,7 @@ def test_ports_are_added_to_a_service_that_nobody_keeps_and_leave_it_as_it_was()
     publish(api, [record("a", 8081), record("ssh", 22)], gateways=[EXISTING])
     assert ports_of(api) == {15021: 15021, 8081: 8081, 22: 10022}
     # Nothing else of the Service is ours: the rest stays its owner's.
-    shares = {manager: share for manager, share in api.objects[_path("services", "edge")].shares.items()}
+    shares = api.objects[_path("services", "edge")].shares
     assert list(shares) == [BY_HAND, "servicemesh.tcp", "servicemesh.tcp/default"]
     assert set(shares["servicemesh.tcp"]["metadata"]) == {"name", "namespace", "labels", "annotations"}
     assert shares["servicemesh.tcp"]["metadata"]["labels"] == {"servicemesh.tcp/gateway": "edge"}
