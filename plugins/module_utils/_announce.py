@@ -189,7 +189,7 @@ class DrainWait:
         self._tick, self._clock, self._sleep = tick, clock, sleep
 
     def __call__(self, change: Change) -> None:
-        """Wait if the step of a change says which listeners drain; not where no session is open or none can be seen."""
+        """Wait if the step of a change says which listeners drain; not where no session is open or nothing can be seen."""
         listeners = change.step.get("drain") or []
         if not listeners or not change.before:
             return
@@ -199,7 +199,10 @@ class DrainWait:
             seen = self._look(namespace, gateway)
             spent = self._clock() - begun
             drained = seen.listener_drain is not None and spent >= seen.listener_drain + PUSH_SECONDS
-            if drained or seen.problems or not any(seen.open.get(port) for port in listeners) or spent >= self._left:
+            # Where sessions are not counted but the drain time is known, all of that time is waited.
+            blind = seen.problems and seen.listener_drain is None
+            idle = not seen.problems and not any(seen.open.get(port) for port in listeners)
+            if drained or blind or idle or spent >= self._left:
                 break
             self._tick()
             self._sleep(min(POLL_SECONDS, self._left - spent))

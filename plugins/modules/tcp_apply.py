@@ -61,7 +61,7 @@ options:
         description:
           - Listeners (target ports) of the gateway that the object belongs to. Before the step is written, the sessions
             that are open on them are waited for, until they have ended or the gateway's drain time is over. Nothing is
-            waited for where no session is open, or where that cannot be seen.
+            waited for where no session is open, or where not even the drain time can be seen.
         type: list
         elements: int
         default: []

@@ -247,6 +247,12 @@ def test_nothing_is_waited_for_where_no_session_is_open_or_seen(seen):
     assert (look.asked, time.slept) == (["gateways/edge"], 0)
 
 
+def test_where_sessions_are_not_counted_the_whole_drain_time_is_waited():
+    time, look = Time(), Gateways(Sessions({}, ("it does not count",), 45.0))
+    time.wait(look)(DRAINING)
+    assert time.slept == 50
+
+
 @pytest.mark.parametrize("harmless", [CLOSING, change(None, front(8081), drain=[8081])])
 def test_a_write_that_drains_nothing_asks_nobody(harmless):
     time, look = Time(), Gateways(OPEN)
