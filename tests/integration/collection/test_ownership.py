@@ -21,6 +21,11 @@ PORT = 8501
 def workload(namespace: str) -> list[dict[str, Any]]:
     """Return the gateway's Deployment and front Service, which one port is on already."""
     labels = {**PODS, "sidecar.istio.io/inject": "true"}
+    annotations = {
+        "inject.istio.io/templates": "gateway",
+        # So that a withdrawal need not wait for sessions that nobody has.
+        "sidecar.istio.io/statsInclusionSuffixes": "downstream_cx_active",
+    }
     container = {
         "name": "istio-proxy",
         "image": "auto",
@@ -36,7 +41,7 @@ def workload(namespace: str) -> list[dict[str, Any]]:
             "spec": {
                 "selector": {"matchLabels": PODS},
                 "template": {
-                    "metadata": {"labels": labels, "annotations": {"inject.istio.io/templates": "gateway"}},
+                    "metadata": {"labels": labels, "annotations": annotations},
                     "spec": {"containers": [container]},
                 },
             },
@@ -73,8 +78,8 @@ def routes(namespace: str, host: str) -> list[tuple[str, dict[str, Any]]]:
 
 
 def declared(cluster: Cluster, exposure: Exposure) -> list[str]:
-    """Return what is declared in the gateway's namespace, but for Leases, which come and stay."""
-    return [line for line in cluster.snapshot() if f" {exposure.name}/" in line and not line.startswith("Lease")]
+    """Return what is declared in the gateway's namespace; Leases are not among it."""
+    return [line for line in cluster.snapshot() if f" {exposure.name}/" in line]
 
 
 @pytest.fixture
@@ -113,50 +118,57 @@ def address_of(cluster: Cluster, exposure: Exposure) -> str:
             return address
 
 
-def test_published_on_as_it_is_then_adopted_with_a_session_open_then_given_back(
-    by_hand: Exposure, cluster: Cluster
-) -> None:
+def test_somebody_else_s_gateway_is_published_on_and_left_as_it_was(by_hand: Exposure, cluster: Cluster) -> None:
     address = address_of(cluster, by_hand)
     before = declared(cluster, by_hand)
     reference = {"name": "edge", "namespace": by_hand.name}
-    first, ssh, hand = by_hand.record("first", 8601), by_hand.record("ssh", 22), by_hand.record("hand", PORT)
-
-    run = by_hand.expose([first], tcp_gateways=[reference])
+    records = [by_hand.record("first", 8601), by_hand.record("ssh", 22)]
+    run = by_hand.expose(records, tcp_gateways=[reference])
     assert run.code != 0
     assert "GATEWAY_ADOPTABLE gateway 'edge'" in run.said
     assert declared(cluster, by_hand) == before
 
     existing = {**reference, "owner": "existing"}
     with socket.create_connection((address, PORT), timeout=10) as session:
-        run = by_hand.expose([first, ssh], tcp_gateways=[existing])
+        run = by_hand.expose(records, tcp_gateways=[existing])
         assert run.code == 0, run.output
         assert [(item["addresses"], item["proof"]) for item in run.endpoints] == [([address], "proven")] * 2
-        assert talk(address, 22, "secure") == "echo secure"
-        run = by_hand.expose([first, ssh], tcp_gateways=[existing])
+        run = by_hand.expose(records, tcp_gateways=[existing])
         assert (run.code, run.changed) == (0, 0), run.output
-        run = by_hand.expose([first, hand], tcp_gateways=[existing])
-        assert run.code != 0
-        assert "PORT_ADOPTABLE record 'hand'" in run.said
-        assert by_hand.unexpose(tcp_allow_drain="all").code == 0
-        run = by_hand.remove_gateway(tcp_gateways=[existing])
-        assert run.code == 0, run.output
-        assert declared(cluster, by_hand) == before
-
-        adopted = {**reference, "adopt": True}
-        run = by_hand.expose([first, hand], tcp_gateways=[adopted])
-        assert run.code == 0, run.output
-        assert [item["proof"] for item in run.endpoints] == ["proven"] * 2
-        assert f"remove Gateway {by_hand.name}/by-hand" in run.said
-        run = by_hand.expose([first, hand], tcp_gateways=[adopted])
-        assert (run.code, run.changed) == (0, 0), run.output
-        # Longer than the 45 s that a listener drains for.
-        time.sleep(50)
         session.sendall(b"still there\n")
         assert b"still there" in session.recv(200)
-    assert by_hand.unexpose(tcp_allow_drain="all").code == 0
-    assert by_hand.remove_gateway(tcp_gateways=[adopted]).code == 0
-    left = declared(cluster, by_hand)
-    assert [line for line in left if "servicemesh.tcp" in line] == []
-    assert [line for line in before if line.startswith("Deployment")] == [
-        line for line in left if line.startswith("Deployment")
-    ]
+    assert talk(address, 22, "secure") == "echo secure"
+    run = by_hand.unexpose()
+    assert run.code == 0, run.output
+    run = by_hand.remove_gateway(tcp_gateways=[existing])
+    assert run.code == 0, run.output
+    assert declared(cluster, by_hand) == before
+
+
+def test_a_gateway_made_by_hand_is_adopted_with_a_session_open_and_given_back(
+    by_hand: Exposure, cluster: Cluster
+) -> None:
+    address = address_of(cluster, by_hand)
+    adopted = {"name": "edge", "namespace": by_hand.name, "adopt": True}
+    records = [by_hand.record("first", 8601), by_hand.record("hand", PORT)]
+    pods = [line for line in declared(cluster, by_hand) if line.startswith("deployments")]
+    with socket.create_connection((address, PORT), timeout=10) as session:
+        run = by_hand.expose(records, tcp_gateways=[adopted])
+        assert run.code == 0, run.output
+        adoption = time.monotonic()
+        assert [item["proof"] for item in run.endpoints] == ["proven"] * 2
+        assert f"remove Gateway {by_hand.name}/by-hand" in run.said
+        run = by_hand.expose(records, tcp_gateways=[adopted])
+        assert (run.code, run.changed) == (0, 0), run.output
+        # Longer than the 45 s that a listener drains for.
+        time.sleep(max(0.0, adoption + 50 - time.monotonic()))
+        session.sendall(b"still there\n")
+        assert b"still there" in session.recv(200)
+    assert by_hand.unexpose().code == 0
+    run = by_hand.remove_gateway(tcp_gateways=[adopted])
+    assert run.code == 0, run.output
+    assert [line for line in declared(cluster, by_hand) if line.startswith("deployments")] == pods
+    core = kubernetes.client.CoreV1Api(cluster.client())
+    given = core.read_namespaced_service("edge", by_hand.name)
+    assert (given.metadata.labels, given.spec.selector) == ({"team": "by-hand"}, PODS)
+    assert not any("servicemesh.tcp" in key for key in given.metadata.annotations or {})
