@@ -59,7 +59,8 @@ class Stale(ApiError):
     """A control plane that is patched is no longer the one that was read."""
 
     def __init__(self, error: ApiError) -> None:
-        super().__init__(error.status, error.reason, error.message, error.method, error.path)
+        message = f"it was changed since it was read, or takes no such change ({error.message})"
+        super().__init__(error.status, error.reason, message, error.method, error.path)
 
 
 class Refused(Exception):

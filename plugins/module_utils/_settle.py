@@ -37,7 +37,8 @@ def wait_for(api: Api, steps: Iterable[Mapping[str, Any]], seconds: int) -> list
         pending = [step for step, _obj, _lack in lacking]
         if pending and time.monotonic() >= deadline:
             return [
-                f"{describe(step['object'])}: {'; '.join([lack, *_pods_of(api, obj)])}" for step, obj, lack in lacking
+                f"{describe(step['object'])}: {'; '.join([lack, *_pods_of(api, obj), *_conditions_of(api, step)])}"
+                for step, obj, lack in lacking
             ]
         if pending:
             time.sleep(POLL_SECONDS)
@@ -70,6 +71,18 @@ def _pods_of(api: Api, obj: Mapping[str, Any] | None) -> list[str]:
     except ApiError as error:
         return [f"its pods could not be read ({error.message})"]
     return pod_troubles(pods)
+
+
+def _conditions_of(api: Api, step: Mapping[str, Any]) -> list[str]:
+    """Say what its operator says of a control plane whose Service is waited for."""
+    if not step["awaits"]:
+        return []
+    status = (api.find(object_path(step["object"])) or {}).get("status") or {}
+    return [
+        f"{item['type']} is {item['status']} ({item.get('reason', '')}: {item.get('message', '')})"
+        for item in status.get("conditions") or []
+        if item["status"] != "True"
+    ]
 
 
 def services_of(api: Api, steps: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -10,7 +10,11 @@ from typing import Any
 import pytest
 from ansible_collections.servicemesh.tcp.plugins.module_utils import _apply
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import port_name, set_object_name
+from ansible_collections.servicemesh.tcp.plugins.module_utils._publication import publication
+from ansible_collections.servicemesh.tcp.plugins.module_utils._read import read
+from ansible_collections.servicemesh.tcp.plugins.module_utils._settle import wait_for
 from ansible_collections.servicemesh.tcp.plugins.module_utils._smcp import DEFAULT_PORTS
+from ansible_collections.servicemesh.tcp.plugins.module_utils._steps import complete
 from ansible_collections.servicemesh.tcp.plugins.module_utils._workload import new_object
 from ansible_collections.servicemesh.tcp.tests.unit.plugins.builders import BACKEND_HOST, record
 from ansible_collections.servicemesh.tcp.tests.unit.plugins.fake_api import BY_HAND, FakeApi, Killed
@@ -18,6 +22,7 @@ from ansible_collections.servicemesh.tcp.tests.unit.plugins.whole_runs import (
     make_gateways,
     mesh_cluster,
     publish,
+    wanted,
     withdraw,
 )
 
@@ -306,23 +311,23 @@ def test_a_run_that_dies_leaves_nothing_of_others_changed_and_the_next_one_goes_
         publish(api, [record("b", 8082)], set_name="other", gateways=[REFERENCE])
         return api
 
-    wanted = [record("kept", 8081), record("new", 8083)]
+    records = [record("kept", 8081), record("new", 8083)]
     whole = start()
     whole.log.clear()
-    publish(whole, wanted, gateways=[OF_SMCP])
+    publish(whole, records, gateways=[OF_SMCP])
     writes = sum(method in ("PATCH", "POST", "PUT", "DELETE") for method, _path in whole.log)
     assert writes > 5
     for done in range(writes):
         api = start()
         api.writes_left = done
         with pytest.raises(Killed):
-            publish(api, wanted, gateways=[OF_SMCP])
+            publish(api, records, gateways=[OF_SMCP])
         assert {7000: "x-7000", 8082: port_name(8082, "other", "b")}.items() <= entries(api).items(), done
         assert 8081 in entries(api), done
         api.writes_left = None
-        publish(api, wanted, gateways=[OF_SMCP])
+        publish(api, records, gateways=[OF_SMCP])
         assert entries(api) == entries(whole), done
-        assert publish(api, wanted, gateways=[OF_SMCP]) == [], done
+        assert publish(api, records, gateways=[OF_SMCP]) == [], done
         withdraw(api)
         assert sorted(entries(api)) == [80, 443, 7000, 8082, 15021], done
 
@@ -354,6 +359,24 @@ def test_a_control_plane_under_gitops_is_left_alone_unless_told():
     assert refusal(api, [record("a", 8081)], gateways=[OF_SMCP]) == ["FRONT_PORTS_MISSING"]
     publish(api, [record("a", 8081)], gateways=[{**OF_SMCP, "ports": "patch"}])
     assert 8081 in entries(api)
+
+
+def test_a_wait_for_an_operator_that_is_in_trouble_says_what_it_says():
+    api = with_smcp([])
+    api.after_write = lambda: None
+    publish(api, [record("a", 8081)], gateways=[OF_SMCP])
+    condition = {"type": "Reconciled", "status": "False", "reason": "ReconcileError", "message": "no rights"}
+    api.objects[PLANE].shares[BY_HAND]["status"] = {"conditions": [condition, {"type": "Installed", "status": "True"}]}
+    steps = [
+        complete(step)
+        for step in publication(wanted(ports=[record("a", 8081)], gateways=[OF_SMCP]), read(api))["steps"]
+    ]
+    assert wait_for(api, steps, 1) == [
+        "ServiceMeshControlPlane gateways/basic: its Service edge does not have 8081 yet; Reconciled is False"
+        " (ReconcileError: no rights)"
+    ]
+    Operator(api)
+    assert wait_for(api, steps, 1) == []
 
 
 def test_the_lease_is_held_also_where_only_the_control_plane_is_left_to_write():
