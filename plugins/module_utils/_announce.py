@@ -189,7 +189,7 @@ class DrainWait:
         self._tick, self._clock, self._sleep = tick, clock, sleep
 
     def __call__(self, change: Change) -> None:
-        """Wait if the step of a change says which listeners drain; not where nobody has a session or nothing is known."""
+        """Wait if the step of a change says which listeners drain; not where nobody has a session or all is unseen."""
         listeners = change.step.get("drain") or []
         if not listeners or not change.before:
             return
