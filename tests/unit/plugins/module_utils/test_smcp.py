@@ -84,3 +84,14 @@ def test_whose_entry_is_whose():
     # One of another name is nobody's; one that is noted and not there neither.
     served = {"b": {9: port_name(9, "b", "r"), 1: "x"}, "c": {9: port_name(9, "c", "r")}}
     assert _smcp.owners(found, INGRESS, served) == {"b": [9], "default": [8081]}
+
+
+def test_what_is_replaced_is_tested_to_be_what_was_read():
+    service = {"type": "NodePort", "metadata": {"annotations": {"a/b~c": "old", "x": "y"}}}
+    found = plane({"ingress": {"service": service}})
+    assert _smcp.settings(found, INGRESS, {"type": "LoadBalancer", "annotations": {"a/b~c": "new", "x": "y"}}) == [
+        {"op": "test", "path": "/spec/gateways/ingress/service/type", "value": "NodePort"},
+        {"op": "replace", "path": "/spec/gateways/ingress/service/type", "value": "LoadBalancer"},
+        {"op": "test", "path": "/spec/gateways/ingress/service/metadata/annotations/a~1b~0c", "value": "old"},
+        {"op": "replace", "path": "/spec/gateways/ingress/service/metadata/annotations/a~1b~0c", "value": "new"},
+    ]
