@@ -60,13 +60,15 @@ def at_place(place: tuple[str, str], view: View, set_name: str, stored: Mapping[
     service = view.services.get(place)
     foreign = service is not None and not is_ours(service["labels"])
     known = stored or {}
+    # A Service that its operator made anew has lost what was noted on it.
+    plane = view.plane_at(place) if foreign and not known else None
     return {
         "namespace": namespace,
         "name": name,
-        "owner": known.get("owner", "existing" if foreign else "injection"),
+        "owner": known.get("owner", "smcp" if plane else "existing" if foreign and not known else "injection"),
         "adopt": known.get("adopt", False),
         "selector": own["selector"] if own and foreign else None,
-        "control_plane": known.get("control_plane"),
+        "control_plane": known.get("control_plane") or plane,
     }
 
 
@@ -256,7 +258,8 @@ def check_ports(gateway: Gateway, ports: Iterable[Mapping[str, Any]], view: View
     if service is None or not is_foreign(gateway) or writes_ports(gateway, view):
         return []
     there = {item["port"]: item["target_port"] for item in service["ports"]}
-    missing = [port for port in ports if there.get(port["port"]) != port["target_port"]]
+    own = (port for port in ports if port["gateway"] == gateway["name"])
+    missing = [port for port in own if there.get(port["port"]) != port["target_port"]]
     if not missing:
         return []
     obj, place = f"Service {gateway['namespace']}/{gateway['name']}", "spec.ports"

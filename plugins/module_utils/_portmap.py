@@ -108,7 +108,7 @@ def port_map(
         findings += check_backends(ports, view)
         findings += check_node_ports([port for port in ports if not port["lent"]], view)
         for gateway in gateways:
-            findings += check_ports(gateway, [port for port in ports if port["gateway"] == gateway["name"]], view)
+            findings += check_ports(gateway, ports, view)
     # What the plan holds against the limits of load balancers.
     described = [{key: gateway[key] for key in DESCRIBED} for gateway in gateways]
     return {"ports": ports, "gateways": described, "findings": findings}

@@ -73,8 +73,12 @@ class View:
         """Return the ServiceMeshControlPlane that a gateway with C(owner=smcp) belongs to."""
         if gateway.get("owner") != "smcp":
             return None
-        plane = self._planes.get((gateway["namespace"], gateway["name"]))
+        plane = self.plane_at((gateway["namespace"], gateway["name"]))
         return plane if plane is not None and plane is self.plane_named(gateway["control_plane"]) else None
+
+    def plane_at(self, place: tuple[str, str]) -> Mapping[str, Any] | None:
+        """Return the ServiceMeshControlPlane that has a gateway with this front Service."""
+        return self._planes.get(place)
 
     def plane_named(self, wanted: Mapping[str, str]) -> Mapping[str, Any] | None:
         """Return the ServiceMeshControlPlane of a name and namespace."""

@@ -340,6 +340,17 @@ def test_without_our_note_the_set_s_own_gateway_says_which_ports_are_its():
     assert list(entries(api)) == [15021, 80, 443, 7000]
 
 
+def test_ports_come_out_of_the_list_also_where_the_operator_made_the_service_anew():
+    api = with_smcp([port(7000)])
+    publish(api, [record("a", 8081), record("b", 8082)], gateways=[OF_SMCP])
+    service = api.objects[_path("services", "edge")]
+    service.shares = {BY_HAND: service.shares[BY_HAND]}
+    withdraw(api, names=["b"])
+    assert list(entries(api)) == [15021, 80, 443, 7000, 8081]
+    withdraw(api)
+    assert list(entries(api)) == [15021, 80, 443, 7000]
+
+
 def test_type_and_annotations_of_the_service_are_written_only_where_the_record_names_them():
     api = with_smcp([port(7000)], type="ClusterIP")
     publish(api, [record("a", 8081)], gateways=[OF_SMCP])
