@@ -172,15 +172,24 @@ def check_foreign(gateway: Gateway, view: View, set_name: str) -> Findings:
         key = "adopt" if gateway["adopt"] else "owner"
         rule = "this collection made that gateway itself; leave it out"
         return [finding("VALUE_INVALID", subject, key=key, value=gateway[key], rule=rule)]
-    holder = (service["definition"] or {}).get("set") if isinstance(service["definition"], Mapping) else None
-    if holder not in (None, set_name) and not gateway["refers"]:
-        findings.append(finding("GATEWAY_DEFINED_ELSEWHERE", subject, holder=holder, set=set_name))
+    if not gateway["refers"]:
+        findings += check_definer(gateway, view, set_name)
     if gateway["adopt"] and service["in_charge"]:
         values = {"service": place, "whose": whose(service["in_charge"]), "owner": _owner_for(service)}
         findings.append(finding("GATEWAY_NOT_ADOPTABLE", subject, **values))
     if not gateway["selector"] and not service["selector"]:
         findings.append(finding("SELECTOR_MISSING", subject, service=place))
     return findings + _check_pods(gateway, service, view, subject)
+
+
+def check_definer(gateway: Gateway, view: View, set_name: str) -> Findings:
+    """Check that no other set has defined a gateway that is somebody else's."""
+    service = view.front_service(gateway)
+    stored = service["definition"] if service else None
+    holder = stored.get("set") if isinstance(stored, Mapping) else None
+    if holder in (None, set_name):
+        return []
+    return [finding("GATEWAY_DEFINED_ELSEWHERE", f"gateway {gateway['name']!r}", holder=holder, set=set_name)]
 
 
 def check_not_foreign(gateway: Gateway, view: View) -> Findings:

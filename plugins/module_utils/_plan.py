@@ -31,6 +31,7 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._names import (
 )
 from ansible_collections.servicemesh.tcp.plugins.module_utils._ownership import (
     at_place,
+    check_definer,
     is_foreign,
     mark_steps,
     pod_selector,
@@ -133,7 +134,9 @@ def _check_removal(gateways: Iterable[Mapping[str, Any]], view: View, set_name: 
             continue
         subject = f"gateway {gateway['name']!r}"
         holders = [f"set {name!r}" for name in view.sets_on(gateway)]
-        if not is_foreign(gateway):
+        if is_foreign(gateway):
+            findings += check_definer(gateway, view, set_name)
+        else:
             findings += check_owner(gateway, view, set_name)
             holders += [f"{holder} port {port}" for port, holder in view.stray_ports(gateway).items()]
         if holders:

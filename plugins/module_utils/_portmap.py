@@ -174,7 +174,7 @@ def _map_gateway(
     lent = view.lent_ports(gateway) if view else {}
     for entry in wanted:
         if entry["port"] in lent and entry["target_port"] not in (None, lent[entry["port"]]):
-            foreign[entry["port"]] = taken[lent[entry["port"]]]
+            foreign[entry["port"]] = f"its Service, which leads it to {lent[entry['port']]}"
     allocated, findings = allocate(gateway, wanted, foreign, own, set_name, prune)
     for entry in allocated:
         if entry["port"] in lent:

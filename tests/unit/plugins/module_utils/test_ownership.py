@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from ansible_collections.servicemesh.tcp.plugins.module_utils import _apply
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import port_name, set_object_name
+from ansible_collections.servicemesh.tcp.plugins.module_utils._plan import gateway_plan
 from ansible_collections.servicemesh.tcp.plugins.module_utils._publication import publication
 from ansible_collections.servicemesh.tcp.plugins.module_utils._read import read
 from ansible_collections.servicemesh.tcp.plugins.module_utils._settle import wait_for
@@ -145,6 +146,8 @@ def test_a_second_set_refers_to_what_the_first_one_noted():
     assert ports_of(api) == {15021: 15021, 9000: 9000, 9001: 9001}
     assert api.object("Gateway", set_object_name("edge", "other"), "gateways")["spec"]["selector"] == PODS
     assert refusal(api, [record("b", 9001)], set_name="other", gateways=[EXISTING]) == ["GATEWAY_DEFINED_ELSEWHERE"]
+    found = gateway_plan([EXISTING], read(api), "other", gateways_state="absent")["findings"]
+    assert [item["code"] for item in found] == ["GATEWAY_DEFINED_ELSEWHERE", "GATEWAY_IN_USE"]
     withdraw(api)
     assert ports_of(api) == {15021: 15021, 9001: 9001}
     assert publish(api, [record("b", "auto")], set_name="other", gateways=[REFERENCE]) == []
