@@ -282,6 +282,9 @@ def test_a_port_that_somebody_else_listed_is_used_as_it_is():
     publish(api, [record("a", 8081), record("web", 443)], gateways=[OF_SMCP])
     assert listed(api, "edge") == before
     assert publish(api, [record("a", 8081), record("web", 443)], gateways=[OF_SMCP]) == []
+    publish(api, [record("web", 443)], gateways=[OF_SMCP])
+    withdraw(api)
+    assert listed(api, "edge") == before
 
 
 @pytest.mark.parametrize("moment", ["dry run", "write"])
