@@ -101,6 +101,13 @@ def _path(plural: str, name: str) -> str:
     return f"/api/v1/namespaces/gateways/{plural}/{name}"
 
 
+def test_a_service_that_somebody_deletes_meanwhile_is_not_made_anew():
+    api = theirs()
+    steps = publication(wanted(ports=[record("a", 8081)], gateways=[EXISTING]), read(api))["steps"]
+    services = [step["object"] for step in steps if step["object"]["kind"] == "Service"]
+    assert [item["metadata"]["uid"] for item in services] == [front(api)["metadata"]["uid"]] * 2
+
+
 def test_a_port_that_its_owner_has_there_is_used_and_nothing_is_written_to_the_service():
     api = theirs(port(22, 2222), port(8081, 9081), **HELM)
     before = copy.deepcopy(front(api))
