@@ -294,6 +294,17 @@ def test_a_port_that_somebody_else_listed_is_used_as_it_is():
     assert listed(api, "edge") == before
 
 
+def test_a_port_that_only_the_service_has_is_no_safe_one_to_use():
+    api = with_smcp([])
+    api.objects[_path("services", "edge")].shares[BY_HAND]["spec"]["ports"].append(port(9999, 9998))
+    assert refusal(api, [record("a", 9999)], gateways=[OF_SMCP]) == ["PORT_TAKEN"]
+    # Taken over, it goes into the list, with the target port that its sessions are on.
+    publish(api, [record("a", 9999, adopt=True)], gateways=[OF_SMCP])
+    assert entries(api)[9999] == port_name(9999, "default", "a")
+    assert ports_of(api)[9999] == 9998
+    assert publish(api, [record("a", 9999, adopt=True)], gateways=[OF_SMCP]) == []
+
+
 @pytest.mark.parametrize("moment", ["dry run", "write"])
 def test_a_control_plane_that_changes_meanwhile_is_read_again(moment):
     api = with_smcp([port(7000)])
