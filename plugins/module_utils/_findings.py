@@ -333,6 +333,12 @@ CATALOGUE: Mapping[str, Rule] = {
         "there is no ServiceMeshControlPlane {plane}; there are {there}.",
         "Mend control_plane, or grant the right to list them (docs/rbac.yaml, servicemesh-tcp-smcp).",
     ),
+    "TARGET_PORT_EPHEMERAL": Rule(
+        "warning",
+        "target port {port} on gateway {gateway} lies in 32768-60999, from where the pods' own outgoing connections"
+        " take theirs: Envoy cannot listen on one that is taken, and the record's port is dead then.",
+        "Leave target_port out; a port that has it already gets another when it is withdrawn and published again.",
+    ),
     "TARGET_PORT_LEAVING": Rule(
         "error",
         "target port {target} on gateway {gateway} is still that of port {port}, which this run closes or moves:"
