@@ -16,6 +16,7 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._drift import drif
 from ansible_collections.servicemesh.tcp.plugins.module_utils._envoy import Gateway
 from ansible_collections.servicemesh.tcp.plugins.module_utils._findings import errors, finding
 from ansible_collections.servicemesh.tcp.plugins.module_utils._impact import CUTTING, impacts
+from ansible_collections.servicemesh.tcp.plugins.module_utils._kinds import collection_path
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import GATEWAY_LABEL, gateway_selector
 from ansible_collections.servicemesh.tcp.plugins.module_utils._plan_text import (
     cut_text,
@@ -151,9 +152,20 @@ def look_of(api: Api) -> Look:
         # Here and not above: it loads the websocket client, which a run that cuts no session need not.
         from ansible_collections.servicemesh.tcp.plugins.module_utils._portforward import EnvoyReader
 
-        return EnvoyReader(api).sessions(Gateway(gateway, namespace, gateway_selector(gateway, namespace)))
+        # Whoever made them, a gateway's pods are those that its front Service selects.
+        front = api.find(f"{collection_path('Service', namespace)}/{gateway}")
+        selector = ((front or {}).get("spec") or {}).get("selector") or gateway_selector(gateway, namespace)
+        return EnvoyReader(api).sessions(Gateway(gateway, namespace, selector))
 
     return look
+
+
+def place_of(change: Change) -> tuple[str, str]:
+    """Return namespace and name of the gateway that a change belongs to."""
+    metadata = (change.before or change.step["object"])["metadata"]
+    name = (metadata.get("labels") or {}).get(GATEWAY_LABEL, metadata["name"])
+    of_step = change.step.get("gateway") or {"namespace": metadata["namespace"], "name": name}
+    return of_step["namespace"], of_step["name"]
 
 
 class DrainWait:
@@ -177,18 +189,20 @@ class DrainWait:
         self._tick, self._clock, self._sleep = tick, clock, sleep
 
     def __call__(self, change: Change) -> None:
-        """Wait if the step of a change says which listeners drain; not where no session is open or none can be seen."""
+        """Wait if the step of a change says which listeners drain; not where nobody has a session or all is unseen."""
         listeners = change.step.get("drain") or []
         if not listeners or not change.before:
             return
-        metadata = change.before["metadata"]
-        gateway = (metadata.get("labels") or {}).get(GATEWAY_LABEL, metadata["name"])
+        namespace, gateway = place_of(change)
         begun = self._clock()
         while True:
-            seen = self._look(metadata["namespace"], gateway)
+            seen = self._look(namespace, gateway)
             spent = self._clock() - begun
             drained = seen.listener_drain is not None and spent >= seen.listener_drain + PUSH_SECONDS
-            if drained or seen.problems or not any(seen.open.get(port) for port in listeners) or spent >= self._left:
+            # Where sessions are not counted but the drain time is known, all of that time is waited.
+            blind = seen.problems and seen.listener_drain is None
+            idle = not seen.problems and not any(seen.open.get(port) for port in listeners)
+            if drained or blind or idle or spent >= self._left:
                 break
             self._tick()
             self._sleep(min(POLL_SECONDS, self._left - spent))

@@ -56,6 +56,14 @@ class Change:
         return f"{self.action} {self.name}"
 
 
+class Stale(ApiError):
+    """A control plane that is patched is no longer the one that was read."""
+
+    def __init__(self, error: ApiError) -> None:
+        message = f"it was changed since it was read, or takes no such change ({error.message})"
+        super().__init__(error.status, error.reason, message, error.method, error.path)
+
+
 class Refused(Exception):
     """The API server, the owner of an object or our own check does not let a plan through; nothing was written."""
 
@@ -94,6 +102,8 @@ def plan(api: Api, steps: Iterable[Mapping[str, Any]], lenient: bool) -> list[Ch
     for step in steps:
         try:
             change = _try(api, step, coming, lenient, seen)
+        except Stale:
+            raise
         except ApiError as error:
             found = _refusal(error, step)
             if found:
@@ -147,7 +157,8 @@ def _try(
     if step["state"] == "patched":
         if before is None:
             return Change(step, "nothing", None, None)
-        return Change(step, "change", before, _patch(api, step, dry_run=True))
+        after = _patch(api, step, dry_run=True)
+        return Change(step, "nothing" if _content(before) == _content(after) else "change", before, after)
     if step["state"] == "merged":
         return _try_merge(api, step, before, lenient)
     if before is None and step["existing"] and path in seen:
@@ -257,11 +268,17 @@ def _apply(api: Api, step: Mapping[str, Any], dry_run: bool) -> dict[str, Any]:
 
 def _patch(api: Api, step: Mapping[str, Any], dry_run: bool) -> dict[str, Any]:
     """Send one JSON patch; its own tests stop it where the object is no longer the one that was read."""
-    query = {"fieldManager": step["manager"], "dryRun": "All" if dry_run else None}
+    query = {"fieldManager": step["manager"], "fieldValidation": "Strict", "dryRun": "All" if dry_run else None}
     uid = step["object"]["metadata"].get("uid")
     same = [{"op": "test", "path": "/metadata/uid", "value": uid}] if uid else []
     body = [*same, *step["patch"]]
-    return api.request("PATCH", object_path(step["object"]), body=body, query=query, content_type=JSON_PATCH)
+    try:
+        return api.request("PATCH", object_path(step["object"]), body=body, query=query, content_type=JSON_PATCH)
+    except ApiError as error:
+        # The API server answers 422 to a test that fails, as to any patch that it cannot apply.
+        if step["gateway"] and error.status in (409, 422):
+            raise Stale(error) from error
+        raise
 
 
 def _delete_options(step: Mapping[str, Any], before: Mapping[str, Any], dry_run: bool) -> dict[str, Any]:
@@ -294,11 +311,14 @@ def _refusal(error: ApiError, step: Mapping[str, Any]) -> dict[str, str] | None:
 
 
 def write(
-    api: Api, changes: Iterable[Change], before_write: Callable[[Change], None] = lambda _change: None
+    api: Api,
+    changes: Iterable[Change],
+    before_write: Callable[[Change], None] = lambda _change: None,
+    after_write: Callable[[Change], None] = lambda _change: None,
 ) -> list[Change]:
     """Write what differs, in order; an error ends it, and what was written stays for the next run to finish.
 
-    C(before_write) is called with each change just before it is written.
+    C(before_write) is called with each change just before it is written, C(after_write) when it is.
     """
     written = []
     for change in changes:
@@ -319,6 +339,7 @@ def write(
         else:
             _apply(api, change.step, dry_run=False)
         written.append(change)
+        after_write(change)
     return written
 
 

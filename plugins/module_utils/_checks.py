@@ -14,7 +14,11 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._findings import f
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import (
     DEFINED_BY_LABEL,
     GATEWAY_LABEL,
-    is_ours,
+)
+from ansible_collections.servicemesh.tcp.plugins.module_utils._ownership import (
+    check_foreign,
+    check_not_foreign,
+    is_foreign,
 )
 from ansible_collections.servicemesh.tcp.plugins.module_utils._ranges import written
 from ansible_collections.servicemesh.tcp.plugins.module_utils._reading import suggestion
@@ -73,7 +77,11 @@ def check_gateways(
                 )
             )
             continue
+        if is_foreign(gateway):
+            findings += _check_front(gateway, view) or check_foreign(gateway, view, set_name)
+            continue
         if gateway["refers"]:
+            findings += check_not_foreign(gateway, view)
             if view.front_service(gateway) is None:
                 findings.append(
                     finding("GATEWAY_MISSING", subject, name=gateway["name"], namespace=gateway["namespace"])
@@ -88,9 +96,9 @@ def check_gateways(
 def check_owner(gateway: Mapping[str, Any], view: View, set_name: str) -> list[dict[str, str]]:
     """Check that nobody else made or defined what this gateway would be."""
     subject = f"gateway {gateway['name']!r}"
-    service = view.front_service(gateway)
-    if service is not None and not is_ours(service["labels"]):
-        return [finding("NOT_OURS", subject, object=f"Service {gateway['namespace']}/{gateway['name']}")]
+    foreign = check_not_foreign(gateway, view)
+    if foreign:
+        return foreign
     taken = _check_front(gateway, view)
     if taken:
         return taken

@@ -64,11 +64,12 @@ def _read_drain(problems: Problems, raw: Any) -> dict[str, float]:
     return drain
 
 
-def stored_definition(gateway: Mapping[str, Any]) -> str:
+def stored_definition(gateway: Mapping[str, Any], set_name: str | None = None) -> str:
     """Return the part of a gateway's definition that every set goes by, as the text of an annotation.
 
     It is written as people write it, so that it is read again by the same rules; what is a default is left out. The
-    whole C(service) is among it, because any set may have to make a further front Service.
+    whole C(service) is among it, because any set may have to make a further front Service. Of a gateway that is not
+    ours it says whose it is, and by C(set) who defined it, which on ours the Deployment does.
     """
     service = {key: value for key, value in gateway["service"].items() if value not in (None, [], {})}
     if service.get("allocate_node_ports"):
@@ -83,6 +84,9 @@ def stored_definition(gateway: Mapping[str, Any]) -> str:
         "claims": claims_as_written(gateway["claims"]),
         "drain": gateway["drain"],
         "service": service,
+        "owner": None if gateway["owner"] == "injection" else gateway["owner"],
+        **{key: gateway[key] for key in ("adopt", "selector", "ports", "control_plane")},
+        "set": set_name,
     }
     return json.dumps({key: value for key, value in definition.items() if value}, sort_keys=True, separators=(",", ":"))
 

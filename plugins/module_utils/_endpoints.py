@@ -141,9 +141,15 @@ def probe_targets(
         gateways[port["gateway"]] = {
             "name": port["gateway"],
             "namespace": port["namespace"],
-            "selector": gateway_selector(port["gateway"], port["namespace"]),
+            "selector": selector_of(port, fronts),
         }
     return {"targets": targets, "gateways": [gateways[name] for name in sorted(gateways)]}
+
+
+def selector_of(port: Mapping[str, Any], fronts: Mapping[tuple[str, str], Mapping[str, Any]]) -> dict[str, str]:
+    """Return the labels of the pods behind a port: those that its front Service selects, whoever made that."""
+    front = fronts.get((port["namespace"], port["service"]), {})
+    return dict(front.get("selector") or gateway_selector(port["gateway"], port["namespace"]))
 
 
 def report_lines(report: Iterable[Mapping[str, Any]]) -> list[str]:

@@ -32,6 +32,7 @@ def listener_of(port: Mapping[str, Any]) -> dict[str, Any]:
         "host": port["backend"]["host"],
         "backend_port": port["backend"]["port"],
         "adopts": port["adopts"],
+        **({"lent": True} if port.get("lent") else {}),
     }
 
 
@@ -61,7 +62,14 @@ def _service_port(listener: Mapping[str, Any]) -> dict[str, Any]:
     return port
 
 
-def istio_gateway(gateway: str, namespace: str, set_name: str, listeners: Listeners, source: str) -> dict[str, Any]:
+def istio_gateway(
+    gateway: str,
+    namespace: str,
+    set_name: str,
+    listeners: Listeners,
+    source: str,
+    selector: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
     """Return the Istio Gateway: one server per port; hosts './*' let only this namespace's rules bind."""
     name = set_object_name(gateway, set_name)
     result = new_object(
@@ -70,7 +78,7 @@ def istio_gateway(gateway: str, namespace: str, set_name: str, listeners: Listen
         namespace,
         set_labels(gateway, set_name),
         spec={
-            "selector": gateway_selector(gateway, namespace),
+            "selector": dict(selector or gateway_selector(gateway, namespace)),
             "servers": [
                 {
                     "port": {"number": item["port"], "name": item["port_name"], "protocol": "TCP"},
@@ -107,7 +115,9 @@ def virtual_service(gateway: str, namespace: str, set_name: str, listeners: List
     )
 
 
-def network_policy(gateway: str, namespace: str, set_name: str, listeners: Listeners) -> dict[str, Any]:
+def network_policy(
+    gateway: str, namespace: str, set_name: str, listeners: Listeners, selector: Mapping[str, str] | None = None
+) -> dict[str, Any]:
     """Return the policy that lets clients reach the set's target ports."""
     targets = sorted({item["target_port"] for item in listeners})
     return new_object(
@@ -116,7 +126,7 @@ def network_policy(gateway: str, namespace: str, set_name: str, listeners: Liste
         namespace,
         set_labels(gateway, set_name),
         spec={
-            "podSelector": {"matchLabels": gateway_selector(gateway, namespace)},
+            "podSelector": {"matchLabels": dict(selector or gateway_selector(gateway, namespace))},
             "policyTypes": ["Ingress"],
             "ingress": [{"ports": [{"port": port, "protocol": "TCP"} for port in targets]}],
         },

@@ -88,16 +88,40 @@ CATALOGUE: Mapping[str, Rule] = {
         "Grant the right; docs/rbac.yaml holds all that publishing needs, docs/rbac-install.yaml all for"
         " installing a mesh.",
     ),
+    "FRONT_MISSING": Rule(
+        "error",
+        "there is no Service {service}, which is to be the gateway's front Service.",
+        "Mend the gateway's name or namespace: a gateway of somebody else goes by the name of its Service. That of a"
+        " control plane comes when its operator has reconciled it.",
+    ),
+    "FRONT_PORTS_MISSING": Rule(
+        "error",
+        "{object} {why}, and has no port, or another target port, for {ports}.",
+        "Add {edit} {where}; then nothing needs to be written there. Or have them added by this run with ports: patch,"
+        " where whoever keeps it does not undo that.",
+    ),
     "FRONT_SERVICE_TAKEN": Rule(
         "error",
         "the Service of that name in namespace {namespace!r} is a further front Service of gateway {other!r}.",
         "Rename this gateway, or refer to {other!r}: a gateway's name with '-2', '-3', ... is kept for its"
         " service.max_ports.",
     ),
+    "GATEWAY_ADOPTABLE": Rule(
+        "error",
+        "its front Service {service} was made by hand, not by this collection.",
+        "To publish on it and leave it to its owner, give the gateway owner: existing. To take it over with what is"
+        " published on it, give it adopt: true; ansible-playbook playbooks/expose-tcp.yml --check --diff shows what"
+        " that changes.",
+    ),
     "GATEWAY_DEFINED_ELSEWHERE": Rule(
         "error",
         "the gateway was defined by set {holder!r}; set {set!r} may not define it again.",
         "Refer to it by name and namespace only, or change it in set {holder!r}.",
+    ),
+    "GATEWAY_FOREIGN": Rule(
+        "error",
+        "its front Service {service} belongs to {whose}.",
+        "To publish on it, give the gateway {owner}.",
     ),
     "GATEWAY_IN_USE": Rule(
         "error",
@@ -108,6 +132,11 @@ CATALOGUE: Mapping[str, Rule] = {
         "error",
         "there is no front Service {namespace}/{name}, so there is no such gateway to publish on.",
         "Define the gateway (service, replicas, ...) in one inventory and run role gateways, or mend its name.",
+    ),
+    "GATEWAY_NOT_ADOPTABLE": Rule(
+        "error",
+        "it cannot be adopted, because its front Service {service} belongs to {whose}, which would write it again.",
+        "To publish on it, give the gateway {owner}, without adopt.",
     ),
     "GATEWAY_UNKNOWN": Rule(
         "error",
@@ -469,7 +498,7 @@ CATALOGUE: Mapping[str, Rule] = {
     "NOT_OURS": Rule(
         "error",
         "{object} exists and was not made by this collection (no label app.kubernetes.io/managed-by=servicemesh.tcp).",
-        "Rename the gateway or the set, or remove that object by hand. Taking it over is not built yet.",
+        "Rename the gateway or the set, or remove that object by hand.",
     ),
     "NO_ISTIO": Rule(
         "error",
@@ -579,6 +608,12 @@ CATALOGUE: Mapping[str, Rule] = {
         "{records} ask{verb} for port 'auto', but the gateway has no pool to take it from.",
         "Give the gateway a pool where it is defined, such as pool: [30000-30099], or give the records numbers.",
     ),
+    "PORTS_BORROWED": Rule(
+        "warning",
+        "ServiceMeshControlPlane {plane} does not know port {ports} of its Service: it lives on borrowed time, until a"
+        " change of the control plane or of its operator renders the Service anew.",
+        "Publish it with a record, or add it to the service.ports of gateway {gateway} there.",
+    ),
     "PORTS_KEPT": Rule(
         "note",
         "on gateway {gateway} these ports stay published, though this run does not declare them: {ports}.",
@@ -645,6 +680,16 @@ CATALOGUE: Mapping[str, Rule] = {
         "Have the quota raised and say the new one in service.limits.security_group_rules, give fewer source_ranges, or"
         " use a security group of your own.",
     ),
+    "SELECTOR_MISSING": Rule(
+        "error",
+        "its front Service {service} selects no pods, so that Istio cannot be told which are the gateway's.",
+        "Give the gateway a selector: labels of its pods.",
+    ),
+    "SELECTOR_WIDE": Rule(
+        "warning",
+        "its selector {selector} also takes the pods of {pods}; the ports are opened there, too.",
+        "Give the gateway a selector with labels that only its own pods have.",
+    ),
     "SESSIONS_UNSEEN": Rule(
         "warning",
         "this run cuts whatever is open on {ports}, and what is open could not be seen: {why}.",
@@ -669,6 +714,18 @@ CATALOGUE: Mapping[str, Rule] = {
         "warning",
         "{field} is taken by the schema and ignored by the chart that makes the gateway's Service.",
         "Leave it out. Where it is needed, run an injected gateway (role gateways), whose Service takes it.",
+    ),
+    "SMCP_GATEWAY_MISSING": Rule(
+        "error",
+        "ServiceMeshControlPlane {plane} has no ingress gateway {gateway!r} in namespace {namespace!r} that is enabled;"
+        " it has {there}.",
+        "Mend the gateway's name or namespace, or enable it there: 'istio-ingressgateway' is spec.gateways.ingress,"
+        " others stand in spec.gateways.additionalIngress.",
+    ),
+    "SMCP_MISSING": Rule(
+        "error",
+        "there is no ServiceMeshControlPlane {plane}; there are {there}.",
+        "Mend control_plane, or grant the right to list them (docs/rbac.yaml, servicemesh-tcp-smcp).",
     ),
     "SMCP_V1": Rule(
         "error",

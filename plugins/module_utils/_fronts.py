@@ -126,7 +126,7 @@ def _front(
     if observed:
         mine = set(observed["managers"].get(set_manager(set_name), []))
         ports = [_port(item, item["name"]) for item in observed["ports"] if item["port"] not in mine]
-    ports += [_port(item, item["port_name"]) for item in own]
+    ports += [_port(item, item["port_name"]) for item in own if not item.get("lent")]
     return {"gateway": gateway, "namespace": namespace, "name": name, "ports": ports, "observed": observed}
 
 

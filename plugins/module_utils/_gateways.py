@@ -21,6 +21,7 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._reading import (
     read_choice,
     read_count,
     read_dict,
+    read_flag,
     read_label,
     read_strings,
     words,
@@ -33,8 +34,17 @@ GATEWAY_KEYS = words(
 )
 GATEWAY_BUILT = words(
     "name namespace owner mesh service pool strict_pool reserved claims drain replicas autoscale resources"
-    " image image_pull_policy"
+    " image image_pull_policy selector adopt ports control_plane"
 )
+# What describes a workload or a Service that this collection makes, and says nothing of somebody else's.
+WORKLOAD_KEYS = words("replicas autoscale resources image image_pull_policy drain mesh")
+FOREIGN_SERVICE_KEYS = {
+    "injection": words("provider limits"),
+    "existing": words("provider limits"),
+    "smcp": words("provider limits type annotations"),
+}
+OWNERS = ("injection", "existing", "smcp")
+PLANE_KEYS = words("name namespace")
 SERVICE_BUILT = LIMIT_SERVICE_KEYS | words("type annotations class source_ranges external_ips external_traffic_policy")
 SERVICE_KEYS = SERVICE_BUILT | words("scope address")
 AUTOSCALE_KEYS = words("min max cpu")
@@ -51,12 +61,12 @@ def _annotation(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _read_service(problems: Problems, raw: Any) -> dict[str, Any]:
-    """Read what kind of front Service a gateway gets."""
+def _read_service(problems: Problems, raw: Any, foreign: str | None = None) -> dict[str, Any]:
+    """Read what kind of front Service a gateway gets; one that is C(foreign) has its type already."""
     service = read_dict(problems, "service", raw)
     check_keys(problems, "service.", service, SERVICE_KEYS, SERVICE_BUILT)
     result = {
-        "type": read_choice(problems, "service.type", service.get("type", "LoadBalancer"), SERVICE_TYPES),
+        "type": _read_type(problems, service, foreign),
         "annotations": {
             str(key): _annotation(value)
             for key, value in read_dict(problems, "service.annotations", service.get("annotations", {})).items()
@@ -67,6 +77,10 @@ def _read_service(problems: Problems, raw: Any) -> dict[str, Any]:
         "external_traffic_policy": service.get("external_traffic_policy"),
         **read_limit_keys(problems, service),
     }
+    for key in sorted(set(service) - FOREIGN_SERVICE_KEYS[foreign] if foreign else ()):
+        problems.invalid(f"service.{key}", service[key], _FOREIGN_RULE)
+    if foreign:
+        return result
     if result["type"] != "LoadBalancer":
         for key in ("class", "source_ranges"):
             if result[key]:
@@ -82,6 +96,64 @@ def _read_service(problems: Problems, raw: Any) -> dict[str, Any]:
             problems, "service.external_traffic_policy", result["external_traffic_policy"], ("Cluster", "Local")
         )
     return result
+
+
+def _read_type(problems: Problems, service: Mapping[str, Any], foreign: str | None) -> str | None:
+    """Read the Service's type; V(None) stands for what somebody else's has."""
+    if foreign and "type" not in service:
+        return None
+    return read_choice(problems, "service.type", service.get("type", "LoadBalancer"), SERVICE_TYPES)
+
+
+_FOREIGN_RULE = "the gateway is somebody else's, and this is for its owner to say"
+
+
+def _read_owner(problems: Problems, raw: Mapping[str, Any]) -> dict[str, Any]:
+    """Read whose a gateway is: C(owner), C(adopt), C(ports), C(selector) and C(control_plane)."""
+    owner = read_choice(problems, "owner", raw.get("owner", "injection"), OWNERS)
+    adopt = read_flag(problems, "adopt", raw.get("adopt", False))
+    ports = raw.get("ports")
+    if ports is not None:
+        read_choice(problems, "ports", ports, ("own", "patch"))
+        if owner == "injection":
+            problems.invalid("ports", ports, "it is for the owners 'existing' and 'smcp'")
+    if adopt and owner == "smcp":
+        problems.invalid("adopt", adopt, "the gateway of a control plane stays the control plane's")
+    if owner != "injection" or adopt:
+        for key in sorted(WORKLOAD_KEYS & set(raw)):
+            problems.invalid(key, raw[key], _FOREIGN_RULE)
+    selector = None
+    if raw.get("selector") is not None:
+        selector = read_dict(problems, "selector", raw["selector"])
+        if owner == "injection" and not adopt:
+            problems.invalid("selector", selector, "a gateway that this collection makes has labels of its own")
+        elif not selector or not all(isinstance(item, str) for pair in selector.items() for item in pair):
+            problems.invalid("selector", selector, "it must be labels of the gateway's pods, texts by their names")
+    return {
+        "owner": owner,
+        "adopt": adopt,
+        "ports": ports,
+        "selector": selector,
+        "control_plane": _read_plane(problems, raw, owner),
+    }
+
+
+def _read_plane(problems: Problems, raw: Mapping[str, Any], owner: str) -> dict[str, str] | None:
+    """Read which ServiceMeshControlPlane a gateway belongs to; it lies in the gateway's namespace unless it says."""
+    given = raw.get("control_plane")
+    if owner != "smcp":
+        if given is not None:
+            problems.invalid("control_plane", given, "it is for the owner 'smcp'")
+        return None
+    if given is None:
+        problems.invalid("control_plane", given, "the owner 'smcp' needs the name of the ServiceMeshControlPlane")
+        return None
+    plane = read_dict(problems, "control_plane", given)
+    check_keys(problems, "control_plane.", plane, PLANE_KEYS, PLANE_KEYS)
+    return {
+        "name": read_label(problems, "control_plane.name", plane.get("name")),
+        "namespace": read_label(problems, "control_plane.namespace", plane.get("namespace", raw.get("namespace"))),
+    }
 
 
 def _read_autoscale(problems: Problems, raw: Any) -> dict[str, int]:
@@ -102,10 +174,8 @@ def _read_gateway(raw: Mapping[str, Any], subject: str) -> tuple[dict[str, Any],
     """Read one gateway."""
     problems = Problems(subject)
     check_keys(problems, "", raw, GATEWAY_KEYS, GATEWAY_BUILT)
-    if raw.get("owner", "injection") in ("smcp", "existing"):
-        problems.add("KEY_NOT_BUILT", key=f"owner: {raw['owner']}")
-    else:
-        read_choice(problems, "owner", raw.get("owner", "injection"), ("injection",))
+    owner = _read_owner(problems, raw)
+    foreign = owner["owner"] if owner["owner"] in OWNERS[1:] or owner["adopt"] else None
     if raw.get("replicas") is not None and raw.get("autoscale") is not None:
         problems.invalid("replicas", raw["replicas"], "a gateway with 'autoscale' has no 'replicas'")
     gateway: dict[str, Any] = {
@@ -113,9 +183,10 @@ def _read_gateway(raw: Mapping[str, Any], subject: str) -> tuple[dict[str, Any],
         "namespace": read_label(problems, "namespace", raw.get("namespace")),
         "refers": not set(raw) - REFERENCE_KEYS,
         "mesh": raw.get("mesh"),
+        **owner,
         **read_rules(problems, raw),
         "claims": read_claims(problems, raw.get("claims")),
-        "service": _read_service(problems, raw.get("service", {})),
+        "service": _read_service(problems, raw.get("service", {}), foreign),
         "replicas": read_count(problems, "replicas", raw.get("replicas", 1)),
         "autoscale": None,
         "resources": read_dict(problems, "resources", raw.get("resources", DEFAULT_RESOURCES)),
@@ -153,5 +224,7 @@ def as_stored(reference: Mapping[str, Any], service: Mapping[str, Any]) -> tuple
         problems.invalid("definition", stored, "it must be the JSON that role gateways writes")
         return dict(reference), problems.findings
     same = {key: reference[key] for key in ("name", "namespace")}
-    gateway, findings = _read_gateway({**stored, **same}, subject)
+    # Who defined it is no part of the definition.
+    definition = {key: value for key, value in stored.items() if key != "set"}
+    gateway, findings = _read_gateway({**definition, **same}, subject)
     return (dict(reference) if findings else {**gateway, "refers": True}), findings

@@ -88,6 +88,10 @@ class World:
         rows, refused = builder.rows()
         return rows, [_lost_row(item) for item in lost + refused]
 
+    def is_scoped(self, workload: Mapping[str, Any]) -> bool:
+        """Tell whether only Gateways of a workload's own namespace reach it."""
+        return bool(plane_of(workload, self.state)["scoped"])
+
     def virtual_services(self, plane: Mapping[str, Any]) -> VirtualServices:
         """Return what a control plane takes of the VirtualServices, indexed once for each of them."""
         key = (plane["namespace"], plane["name"])

@@ -98,7 +98,8 @@ def own_gateway(world: World, gateway: Mapping[str, Any], set_name: str) -> Mapp
 
 def pods_of(world: World, gateway: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """Return the workloads of a gateway as they run, or as they would if they did."""
-    wanted = gateway_selector(gateway["name"], gateway["namespace"]).items()
+    selector = gateway.get("selector")
+    wanted = (selector or gateway_selector(gateway["name"], gateway["namespace"])).items()
     found = [
         item
         for item in world.state.get("workloads", ())
@@ -107,7 +108,7 @@ def pods_of(world: World, gateway: Mapping[str, Any]) -> list[Mapping[str, Any]]
     planned = {
         "name": gateway["name"],
         "namespace": gateway["namespace"],
-        "labels": gateway_pod_labels(gateway["name"], gateway["namespace"]),
+        "labels": selector or gateway_pod_labels(gateway["name"], gateway["namespace"]),
         "revision": gateway.get("mesh") or "",
     }
     return found or [planned]
@@ -120,6 +121,8 @@ def is_in_the_way(server: Server, version: tuple[int, int]) -> bool:
 
 def _is_front(service: Mapping[str, Any], gateway: Mapping[str, Any]) -> bool:
     """Tell whether a Service is one of a gateway's own."""
+    if (service["namespace"], service["name"]) == (gateway["namespace"], gateway["name"]):
+        return True
     return is_ours(service["labels"]) and service["labels"].get(GATEWAY_LABEL) == gateway["name"]
 
 

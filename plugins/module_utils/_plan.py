@@ -30,6 +30,15 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._names import (
     short_hash,
 )
 from ansible_collections.servicemesh.tcp.plugins.module_utils._outside import check_outside
+from ansible_collections.servicemesh.tcp.plugins.module_utils._ownership import (
+    at_place,
+    check_definer,
+    is_foreign,
+    mark_steps,
+    pod_selector,
+    smcp_steps,
+    unmark_steps,
+)
 from ansible_collections.servicemesh.tcp.plugins.module_utils._plan_text import port_ranges
 from ansible_collections.servicemesh.tcp.plugins.module_utils._steps import (
     Step,
@@ -91,7 +100,9 @@ def workload_steps(
         missing = {item["namespace"] for item in gateways if not view.has_namespace(item["namespace"])}
     steps = [apply_step(namespace_object(name)) for name in sorted(missing)]
     for gateway in gateways:
-        if not gateway["refers"]:
+        if is_foreign(gateway):
+            steps += mark_steps(gateway, view, set_name)
+        elif not gateway["refers"]:
             steps += _make_gateway(gateway, view, set_name)
     return steps
 
@@ -107,7 +118,9 @@ def _make_gateway(gateway: Mapping[str, Any], view: View, set_name: str) -> list
 
 
 def _remove_gateway(gateway: Mapping[str, Any], view: View) -> list[Step]:
-    """Remove all objects of one gateway, its further front Services first."""
+    """Remove all objects of one gateway, its further front Services first; somebody else's is only given back."""
+    if is_foreign(gateway):
+        return unmark_steps(gateway, view)
     names = [("Service", service["name"]) for service in view.further_services(gateway)]
     names += [(kind, gateway["name"]) for kind in GATEWAY_KINDS]
     return [
@@ -122,9 +135,12 @@ def _check_removal(gateways: Iterable[Mapping[str, Any]], view: View, set_name: 
         if gateway["refers"]:
             continue
         subject = f"gateway {gateway['name']!r}"
-        findings += check_owner(gateway, view, set_name)
         holders = [f"set {name!r}" for name in view.sets_on(gateway)]
-        holders += [f"{holder} port {port}" for port, holder in view.stray_ports(gateway).items()]
+        if is_foreign(gateway):
+            findings += check_definer(gateway, view, set_name)
+        else:
+            findings += check_owner(gateway, view, set_name)
+            holders += [f"{holder} port {port}" for port, holder in view.stray_ports(gateway).items()]
         if holders:
             findings.append(finding("GATEWAY_IN_USE", subject, holders=", ".join(holders)))
     return findings
@@ -276,14 +292,22 @@ def _set_steps(
         listeners = after.get(place, [])
         numbers = {item["port"] for item in listeners}
         leaving = [item for item in before.get(place, []) if item["port"] not in numbers]
-        defined = definitions.get(place, {"namespace": namespace, "name": gateway})
-        opened, closed = share_steps(defined, listeners, leaving, view, set_name)
+        defined = definitions.get(place) or _found_at(place, view, set_name)
+        foreign, selector = is_foreign(defined), pod_selector(defined)
+        if defined.get("owner") == "smcp":
+            opened, closed = smcp_steps(defined, listeners, leaving, view, set_name)
+        else:
+            opened, closed = share_steps(defined, listeners, leaving, view, set_name, foreign)
         opening += opened
         if listeners:
             reachable = [*listeners, *(leaving if closed else [])]
+            # A first policy for pods shuts all that no policy opens, and what else those of others serve nobody knows.
+            if not foreign:
+                routing.append(
+                    apply_step(_exposure.network_policy(gateway, namespace, set_name, reachable, selector), manager)
+                )
             routing += [
-                apply_step(_exposure.network_policy(gateway, namespace, set_name, reachable), manager),
-                apply_step(_exposure.istio_gateway(gateway, namespace, set_name, listeners, source), manager),
+                apply_step(_exposure.istio_gateway(gateway, namespace, set_name, listeners, source, selector), manager),
                 apply_step(_exposure.virtual_service(gateway, namespace, set_name, listeners), manager),
             ]
         else:
@@ -293,9 +317,18 @@ def _set_steps(
             # The VirtualService last: what is left of a removal that was stopped is found by it.
             name = set_object_name(gateway, set_name)
             closing += [remove_step(bare_object(kind, name, namespace)) for kind in ("NetworkPolicy", "VirtualService")]
-        elif closed:
-            closing.append(apply_step(_exposure.network_policy(gateway, namespace, set_name, listeners), manager))
+        elif closed and not foreign:
+            closing.append(
+                apply_step(_exposure.network_policy(gateway, namespace, set_name, listeners, selector), manager)
+            )
     return [*opening, *routing, *adoption, *closing]
+
+
+def _found_at(place: Place, view: View, set_name: str) -> dict[str, Any]:
+    """Return a gateway that the run does not name, as its front Service says."""
+    service = view.services.get(place)
+    stored = service["definition"] if service else None
+    return at_place(place, view, set_name, stored if isinstance(stored, Mapping) else None)
 
 
 def _leftover_places(view: View, set_name: str) -> set[Place]:

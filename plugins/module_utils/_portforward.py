@@ -96,15 +96,23 @@ class EnvoyReader:
         except ApiError as error:
             return Sessions(problems=(_no_list(gateway, error),))
 
+        uncounted: list[str] = []
+
         def read(name: str) -> tuple[dict[int, int], float | None, float | None]:
             def parse(bodies: Sequence[bytes]) -> tuple[dict[int, int], float | None, float | None]:
                 stats, info = (body.decode(errors="replace") for body in bodies)
-                return parse_listeners(stats), *parse_drains(info, pods[name])
+                drains = parse_drains(info, pods[name])
+                try:
+                    return parse_listeners(stats), *drains
+                except ValueError as error:
+                    # So it is with pods of somebody else; for how long it drains it says all the same.
+                    uncounted.append(f"the Envoy of pod {gateway.namespace}/{name} gave no usable answer: {error}")
+                    return {}, *drains
 
             return self._ask_pod(gateway.namespace, name, [STATS_PATH, INFO_PATH], parse)
 
         answers, problems = _of_all(sorted(pods), read)
-        return gather(answers.values(), problems)
+        return gather(answers.values(), [*problems, *uncounted])
 
     def views(
         self, namespace: str, pods: Sequence[str], wanted: Collection[str]

@@ -34,6 +34,7 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._names import (
     short_hash,
 )
 from ansible_collections.servicemesh.tcp.plugins.module_utils._outside import check_outside
+from ansible_collections.servicemesh.tcp.plugins.module_utils._ownership import check_ports, resolved
 from ansible_collections.servicemesh.tcp.plugins.module_utils._reading import (
     DNS_LABEL,
     DNS_LABEL_RULE,
@@ -42,6 +43,9 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._reading import (
 from ansible_collections.servicemesh.tcp.plugins.module_utils._records import entries, read_records
 from ansible_collections.servicemesh.tcp.plugins.module_utils._targets import Targets
 from ansible_collections.servicemesh.tcp.plugins.module_utils._view import View, view_of
+
+# What the plan needs of a gateway.
+DESCRIBED = ("name", "namespace", "service", "owner", "adopt", "selector", "control_plane")
 
 
 def port_map(
@@ -72,6 +76,7 @@ def port_map(
     if view is not None:
         gateways, found = _with_stored(gateways, view)
         findings += found
+        gateways = [resolved(gateway, view) for gateway in gateways]
     by_name = {gateway["name"]: gateway for gateway in gateways}
     # A gateway that was refused is still named: one mistake gives one finding.
     named = {str(gateway.get("name")) for gateway in raw_gateways if isinstance(gateway, Mapping)}
@@ -79,7 +84,14 @@ def port_map(
         if record["gateway"] not in named:
             findings.append(_unknown_gateway(record, sorted(by_name)))
     records = [
-        {**record, "adopt": record["adopt"] or record["name"] in adopt or "all" in adopt}
+        {
+            **record,
+            # What was made by hand on a gateway that is adopted comes with it.
+            "adopt": record["adopt"]
+            or record["name"] in adopt
+            or "all" in adopt
+            or by_name[record["gateway"]]["adopt"],
+        }
         for record in records
         if record["gateway"] in by_name
     ]
@@ -96,9 +108,11 @@ def port_map(
         findings += check_gateways(gateways, view, set_name, namespace_state)
         findings += check_backends(ports, view)
         findings += check_outside(gateways, ports, view)
-        findings += check_node_ports(ports, view)
+        findings += check_node_ports([port for port in ports if not port["lent"]], view)
+        for gateway in gateways:
+            findings += check_ports(gateway, ports, view)
     # What the plan holds against the limits of load balancers.
-    described = [{key: gateway[key] for key in ("name", "namespace", "service")} for gateway in gateways]
+    described = [{key: gateway[key] for key in DESCRIBED} for gateway in gateways]
     return {"ports": ports, "gateways": described, "findings": findings}
 
 
@@ -159,13 +173,26 @@ def _map_gateway(
             target = adopted[entry["port"]]["target_port"]
             taken.pop(target, None)
             observed[port_name(entry["port"], set_name, entry["name"])] = target
+    lent = view.lent_ports(gateway) if view else {}
+    for entry in wanted:
+        if entry["port"] in lent and entry["target_port"] not in (None, lent[entry["port"]]):
+            foreign[entry["port"]] = f"its Service, which leads it to {lent[entry['port']]}"
     allocated, findings = allocate(gateway, wanted, foreign, own, set_name, prune)
+    for entry in allocated:
+        if entry["port"] in lent:
+            # It leads where its owner says, whatever port the planner would have chosen.
+            entry["target_port"] = lent[entry["port"]]
+            taken.pop(entry["target_port"], None)
     if gateway["refers"] and view is not None and view.front_service(gateway) is None:
         # GATEWAY_MISSING says it: what its pool would be nobody knows.
         findings = [item for item in findings if item["code"] != "POOL_MISSING"]
     targets = Targets(gateway, taken, observed, own, set_name)
     ports = [
-        {**_mapping(gateway, entry, set_name, cluster_domain), "adopts": adopted.get(entry["port"])}
+        {
+            **_mapping(gateway, entry, set_name, cluster_domain),
+            "adopts": adopted.get(entry["port"]),
+            "lent": entry["port"] in lent,
+        }
         for entry in targets.choose(allocated)
     ]
     return ports, findings + targets.conflicts.findings()

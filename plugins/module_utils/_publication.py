@@ -12,6 +12,7 @@ from typing import Any
 
 from ansible_collections.servicemesh.tcp.plugins.module_utils._findings import errors
 from ansible_collections.servicemesh.tcp.plugins.module_utils._gateways import read_gateways
+from ansible_collections.servicemesh.tcp.plugins.module_utils._ownership import is_foreign
 from ansible_collections.servicemesh.tcp.plugins.module_utils._plan import (
     exposure_plan,
     withdrawal_plan,
@@ -41,9 +42,10 @@ def publication(wanted: Mapping[str, Any], state: Mapping[str, Any]) -> dict[str
         adopt=wanted["adopt"],
     )
     plan = exposure_plan(mapped, view, set_name, wanted["prune"], wanted["allow_withdraw"], wanted["source"])
-    if wanted["gateways_state"] == "present" and not errors(plan["findings"]):
-        # The port map has read and checked the gateways.
-        gateways = read_gateways(wanted["gateways"])[0]
+    if not errors(plan["findings"]):
+        # The port map has read and checked the gateways. Of somebody else's nothing is made, only noted.
+        present = wanted["gateways_state"] == "present"
+        gateways = [item for item in read_gateways(wanted["gateways"])[0] if present or is_foreign(item)]
         workloads = workload_steps(gateways, view, set_name, wanted["namespace_state"])
         plan = {**plan, "steps": [*workloads, *plan["steps"]]}
     return plan

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from ansible_collections.servicemesh.tcp.plugins.module_utils._client import Api
 
 Place = tuple[str, str]
+# How often a run reads and plans again because somebody else wrote to a control plane in between.
+TRIES = 5
 
 
 class Attempt(NamedTuple):
@@ -50,15 +52,22 @@ class Attempt(NamedTuple):
 def attempt(api: Api, wanted: Mapping[str, Any], lenient: bool, last: Attempt | None = None) -> Attempt:
     """Read, plan and try; raise Refused with all findings where there is an error.
 
-    What was planned from the very same state was tried already.
+    What was planned from the very same state was tried already. What somebody changes while it is tried is read again.
     """
-    state = read(api)
-    if last is not None and last.state == state:
-        return last
-    plan = publication(wanted, state)
-    if errors(plan["findings"]):
-        raise _apply.Refused(plan["findings"])
-    return Attempt(state, plan, _apply.plan(api, [complete(step) for step in plan["steps"]], lenient))
+    for tries_left in reversed(range(TRIES)):
+        state = read(api)
+        if last is not None and last.state == state:
+            return last
+        plan = publication(wanted, state)
+        if errors(plan["findings"]):
+            raise _apply.Refused(plan["findings"])
+        try:
+            changes = _apply.plan(api, [complete(step) for step in plan["steps"]], lenient)
+            break
+        except _apply.Stale:
+            if not tries_left:
+                raise
+    return Attempt(state, plan, changes)
 
 
 def places_of(found: Attempt) -> set[Place]:
@@ -71,9 +80,10 @@ def places_of(found: Attempt) -> set[Place]:
     for change in differing:
         metadata = (change.after or change.before or {})["metadata"]
         gateway = (metadata.get("labels") or {}).get(GATEWAY_LABEL)
+        place = change.step.get("gateway") or {"namespace": metadata["namespace"], "name": gateway}
         places |= (
-            {(metadata["namespace"], gateway)}
-            if gateway
+            {(place["namespace"], place["name"])}
+            if place["name"]
             else {(port["namespace"], port["gateway"]) for port in found.plan["ports"]}
         )
     return places
@@ -99,6 +109,8 @@ def publish(api: Api, wanted: Mapping[str, Any], **clock: Any) -> Attempt:
         found = tell(found, wanted, look)
     _apply.write(api, namespaces)
     places: set[Place] = set()
+    written: list[_apply.Change] = []
+    tries = TRIES
     while found.differs:
         places |= places_of(found)
         with Leases(api, places, wanted["lease_duration"], **clock) as leases:
@@ -115,6 +127,14 @@ def publish(api: Api, wanted: Mapping[str, Any], **clock: Any) -> Attempt:
                 wait(change)
                 held.check()
 
-            _apply.write(api, found.changes, guard)
+            try:
+                _apply.write(api, found.changes, guard, written.append)
+            except _apply.Stale:
+                # Somebody wrote to an object that nobody owns a part of. What he wrote is read, and planned with.
+                tries -= 1
+                if not tries:
+                    raise
+                continue
             break
-    return found._replace(changes=[*namespaces, *found.changes])
+    earlier = [change for change in written if change not in found.changes]
+    return found._replace(changes=[*namespaces, *earlier, *found.changes])

@@ -11,7 +11,7 @@ import contextlib
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from ansible_collections.servicemesh.tcp.plugins.module_utils import _state, _state_mesh
+from ansible_collections.servicemesh.tcp.plugins.module_utils import _state, _state_mesh, _state_smcp
 from ansible_collections.servicemesh.tcp.plugins.module_utils._kinds import KINDS, collection_path
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import GATEWAY_LABEL
 from ansible_collections.servicemesh.tcp.plugins.module_utils._read_members import read_inside, read_members
@@ -76,6 +76,10 @@ def read_mesh(reader: Reader) -> dict[str, Any]:
         collection_path("Pod"),
         lambda path: api.metadata(path, labelSelector=_state_mesh.GATEWAY_PODS) if served else [],
     )
+    kind = "ServiceMeshControlPlane"
+    listed: Any = {"items": []}
+    if reader.serves(KINDS[kind].api_version):
+        listed = reader.if_allowed(collection_path(kind), api.get)
     return {
         "mesh": {
             "served": served,
@@ -89,7 +93,8 @@ def read_mesh(reader: Reader) -> dict[str, Any]:
         "virtual_services": project("VirtualService", _state.virtual_service) if served else [],
         "workloads": _state_mesh.workloads(pods or [], parse),
         "deployments": project("Deployment", _state.deployment, GATEWAY_LABEL),
-        "nodes": read_nodes(api, services),
+        "smcps": None if listed is None else [_state_smcp.smcp(item) for item in listed["items"]],
+        "nodes": read_nodes(api, [item for item in services if GATEWAY_LABEL in item["labels"]]),
     }
 
 
@@ -102,8 +107,8 @@ def parse(text: str) -> Any:
 
 
 def read_nodes(api: Api, services: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Read the nodes where a gateway's front Service is of type NodePort; nobody else needs the right to list them."""
-    if not any(item["type"] == "NodePort" and GATEWAY_LABEL in item["labels"] for item in services):
+    """Read the nodes where one of the front Services is of type NodePort; nobody else needs the right to list them."""
+    if not any(item["type"] == "NodePort" for item in services):
         return []
     return [_state.node(item) for item in api.get(collection_path("Node"))["items"]]
 

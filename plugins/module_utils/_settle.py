@@ -48,8 +48,8 @@ def wait_for(api: Api, steps: Iterable[Mapping[str, Any]], seconds: int, tell: T
     while pending and seconds:
         lacking = []
         for step in pending:
-            obj = api.find(object_path(step["object"]))
-            lack = lacks(step["state"], obj, step.get("until"), look)
+            obj = api.find(path_to_watch(step))
+            lack = lacks(step["state"], obj, {**step["until"], "ports": step["awaits"]}, look)
             if lack:
                 lacking.append((step, obj, lack))
         now = time.monotonic()
@@ -71,6 +71,13 @@ def wait_for(api: Api, steps: Iterable[Mapping[str, Any]], seconds: int, tell: T
     return ""
 
 
+def path_to_watch(step: Mapping[str, Any]) -> str:
+    """Return the path of what a step waits for: its object, or the front Service that somebody else makes from it."""
+    if not step["awaits"]:
+        return object_path(step["object"])
+    return f"{collection_path('Service', step['gateway']['namespace'])}/{step['gateway']['name']}"
+
+
 def settle(api: Api, module: AnsibleModule, steps: Sequence[Mapping[str, Any]], findings: Sequence[Any] = ()) -> None:
     """Wait as long as the module's option C(wait_timeout) says, and fail with what still lacks then."""
     lacking = wait_for(api, steps, module.params["wait_timeout"], teller(module.params["progress_file"]))
@@ -81,7 +88,8 @@ def settle(api: Api, module: AnsibleModule, steps: Sequence[Mapping[str, Any]], 
 def _said(api: Api, step: Mapping[str, Any], obj: Mapping[str, Any] | None, lack: str) -> str:
     """Say what an object lacks, and what its helpers know of that."""
     trouble = TROUBLES.get(obj["kind"]) if obj else None
-    return f"{describe(step['object'])}: " + "; ".join([lack, *(trouble(api, obj) if trouble and obj else [])])
+    troubles = [*(trouble(api, obj) if trouble and obj else []), *_conditions_of(api, step)]
+    return f"{describe(step['object'])}: " + "; ".join([lack, *troubles])
 
 
 def _pods_of(api: Api, obj: Mapping[str, Any]) -> list[str]:
@@ -100,6 +108,18 @@ TROUBLES: Mapping[str, Callable[[Any, Mapping[str, Any]], list[str]]] = {
     "Deployment": _pods_of,
     **_wait_olm.TROUBLES,
 }
+
+
+def _conditions_of(api: Api, step: Mapping[str, Any]) -> list[str]:
+    """Say what its operator says of a control plane whose Service is waited for."""
+    if not step["awaits"]:
+        return []
+    status = (api.find(object_path(step["object"])) or {}).get("status") or {}
+    return [
+        f"{item['type']} is {item['status']} ({item.get('reason', '')}: {item.get('message', '')})"
+        for item in status.get("conditions") or []
+        if item["status"] != "True"
+    ]
 
 
 def services_of(api: Api, steps: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ansible_collections.servicemesh.tcp.plugins.module_utils._definition import read_stored
+from ansible_collections.servicemesh.tcp.plugins.module_utils._in_charge import in_charge
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import (
     DEFINITION_ANNOTATION,
     ONBOARDING_MANAGER,
@@ -61,6 +62,7 @@ def service(obj: Mapping[str, Any]) -> dict[str, Any]:
         "class": spec.get("loadBalancerClass", ""),
         "annotations": load_balancer_annotations(annotations),
         "definition": read_stored(annotations.get(DEFINITION_ANNOTATION)),
+        "in_charge": in_charge(obj),
         "selector": spec.get("selector") or {},
         "ports": [
             {

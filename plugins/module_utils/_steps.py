@@ -34,6 +34,8 @@ DEFAULTS: Mapping[str, Any] = {
     "patch": [],
     "merge": {},
     "adopt": False,
+    "gateway": {},
+    "awaits": [],
 }
 
 
@@ -47,14 +49,17 @@ def apply_step(obj: Mapping[str, Any], manager: str = COLLECTION, wait: bool = F
     return {"state": "present", "object": obj, "manager": manager, "force": True, "wait": wait}
 
 
-def share_step(obj: Mapping[str, Any], manager: str, drain: Iterable[int] = (), force: bool = False) -> Step:
+def share_step(
+    obj: Mapping[str, Any], manager: str, drain: Iterable[int] = (), force: bool = False, adopt: bool = False
+) -> Step:
     """Apply a share of an object that must be there already, without taking anything from its other owners.
 
     C(drain) are the listeners (target ports) whose sessions are waited for before it is written. With C(force) fields
-    are taken over, as a port that is adopted needs it.
+    are taken over, as a port that is adopted needs it; with C(adopt) the object is somebody else's.
     """
     step = {"state": "present", "object": obj, "manager": manager, "force": force, "existing": True}
-    return {**step, "drain": sorted(drain)} if drain else step
+    more: Step = {"drain": sorted(drain)} if drain else {}
+    return {**step, **more, **({"adopt": True} if adopt else {})}
 
 
 def await_step(obj: Mapping[str, Any], until: Mapping[str, Any] | None = None) -> Step:
@@ -95,15 +100,20 @@ def merge_step(obj: Mapping[str, Any], merge: Mapping[str, Any], until: Mapping[
 
 
 def share_steps(
-    gateway: Mapping[str, Any], listeners: Listeners, leaving: Listeners, view: View, set_name: str
+    gateway: Mapping[str, Any],
+    listeners: Listeners,
+    leaving: Listeners,
+    view: View,
+    set_name: str,
+    foreign: bool = False,
 ) -> tuple[list[Step], list[Step]]:
     """Return the steps that open a set's ports on a gateway's front Services, and those that close what leaves.
 
     A further front Service that is not there yet is made on the way, as the gateway's definition says; the one of the
-    gateway's own name is only ever made by the role gateways.
+    gateway's own name is only ever made by the role gateways. With C(foreign) the Service is somebody else's.
     """
     name, namespace, manager = gateway["name"], gateway["namespace"], set_manager(set_name)
-    wanted, staying = _by_service(listeners), _by_service(leaving)
+    wanted, staying = _by_service(item for item in listeners if not item.get("lent")), _by_service(leaving)
     opening: list[Step] = []
     closing: list[Step] = []
     for front in sorted({*wanted, *staying}, key=lambda found: (front_number(name, found), found)):
@@ -116,10 +126,12 @@ def share_steps(
                 opening.append(apply_step(front_service(gateway, front), wait=True))
             share = sorted([*wanted[front], *stays], key=lambda item: item["port"])
             force = any(item.get("adopts") for item in share)
-            opening.append(share_step(service_share(front, namespace, share, uid), manager, force=force))
+            opening.append(share_step(service_share(front, namespace, share, uid), manager, (), force, foreign))
         if stays:
             drain = [item["target_port"] for item in stays]
-            closing.append(share_step(service_share(front, namespace, wanted[front], uid), manager, drain))
+            closing.append(
+                share_step(service_share(front, namespace, wanted[front], uid), manager, drain, adopt=foreign)
+            )
     return opening, closing
 
 

@@ -25,6 +25,7 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._names import (
     set_manager,
     set_object_name,
 )
+from ansible_collections.servicemesh.tcp.plugins.module_utils._smcp import as_front
 from ansible_collections.servicemesh.tcp.plugins.module_utils._targets import first_choice
 
 
@@ -43,9 +44,67 @@ class View:
         self.gateways = sorted(state["gateways"], key=age_key)
         self.virtual_services = {(item["namespace"], item["name"]): item for item in state["virtual_services"]}
         self.deployments = {(item["namespace"], item["name"]): item for item in state["deployments"]}
+        self._planes: dict[tuple[str, str], Mapping[str, Any]] = {}
+        self._add_planes()
         self._fronts = _front_services(self.services.values())
         self.world = World(state)
         self._foreign: dict[tuple[str, str, str], tuple[dict[int, Holder], dict[int, Holder]]] = {}
+
+    def _add_planes(self) -> None:
+        """Show the front Services of ServiceMeshControlPlanes with the ports and owners of the control plane's list."""
+        for plane in self.state.get("smcps") or ():
+            for name, section in plane["gateways"].items():
+                place = (section["namespace"], name)
+                self._planes[place] = plane
+                if place in self.services:
+                    self.services[place] = as_front(self.services[place], plane, self._served(place))
+
+    def _served(self, place: tuple[str, str]) -> dict[str, dict[int, str]]:
+        """Return port and name of each server that sets have on a gateway, by set."""
+        return {
+            item["labels"][SET_LABEL]: {server["port"]: server["name"] for server in item["servers"]}
+            for item in self.gateways
+            if (item["namespace"], item["labels"].get(GATEWAY_LABEL)) == place
+            and is_ours(item["labels"])
+            and SET_LABEL in item["labels"]
+        }
+
+    def plane_of(self, gateway: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        """Return the ServiceMeshControlPlane that a gateway with C(owner=smcp) belongs to."""
+        if gateway.get("owner") != "smcp":
+            return None
+        plane = self.plane_at((gateway["namespace"], gateway["name"]))
+        return plane if plane is not None and plane is self.plane_named(gateway["control_plane"]) else None
+
+    def plane_at(self, place: tuple[str, str]) -> Mapping[str, Any] | None:
+        """Return the ServiceMeshControlPlane that has a gateway with this front Service."""
+        return self._planes.get(place)
+
+    def plane_named(self, wanted: Mapping[str, str]) -> Mapping[str, Any] | None:
+        """Return the ServiceMeshControlPlane of a name and namespace."""
+        planes = self.state.get("smcps") or ()
+        place = (wanted["namespace"], wanted["name"])
+        return next((item for item in planes if (item["namespace"], item["name"]) == place), None)
+
+    def own_gateway(self, place: tuple[str, str], set_name: str) -> Mapping[str, Any] | None:
+        """Return the Istio Gateway of a set on the gateway at a place."""
+        found = (place[0], set_object_name(place[1], set_name))
+        return next((item for item in self.gateways if (item["namespace"], item["name"]) == found), None)
+
+    def lent_ports(self, gateway: Mapping[str, Any]) -> dict[int, int]:
+        """Return the ports of somebody else's front Service that are no set's, and where they lead: they can be used.
+
+        A port that the Service has and its control plane does not know is none: it goes with the next render.
+        """
+        service = self.front_service(gateway)
+        if service is None or gateway.get("owner", "injection") == "injection":
+            return {}
+        of_sets = {
+            port for manager, ports in service["managers"].items() if manager_set(manager) is not None for port in ports
+        }
+        unsafe = of_sets | set(service.get("borrowed", ()))
+        ports = [item for item in service["ports"] if item["protocol"] == "TCP" and item["port"] not in unsafe]
+        return {item["port"]: item["target_port"] for item in ports if isinstance(item["target_port"], int)}
 
     def has_namespace(self, name: str) -> bool:
         """Tell whether a namespace is there to stay."""
@@ -95,11 +154,11 @@ class View:
         """
         found: dict[int, str] = dict(self._foreign_listeners(gateway, set_name)[0])
         for service in self.front_services(gateway):
-            own = set(service["managers"].get(set_manager(set_name), []))
+            free = {*service["managers"].get(set_manager(set_name), []), *self.lent_ports(gateway)}
             found |= {
                 port["port"]: _port_holder(service, port["port"])
                 for port in service["ports"]
-                if port["protocol"] == "TCP" and port["port"] not in own
+                if port["protocol"] == "TCP" and port["port"] not in free
             }
         return found
 
@@ -122,6 +181,10 @@ class View:
         foreign = self.foreign_ports(gateway, set_name)
         by_port = self.numeric_targets(gateway)
         held = {by_port[port]: holder for port, holder in foreign.items() if port in by_port}
+        held |= {
+            target: _port_holder(self.services[(gateway["namespace"], gateway["name"])], port)
+            for port, target in self.lent_ports(gateway).items()
+        }
         return self._foreign_listeners(gateway, set_name)[1] | held
 
     def numeric_targets(self, gateway: Mapping[str, Any]) -> dict[int, int]:
@@ -140,37 +203,38 @@ class View:
         A port of the front Service without a listener (a run that was stopped between the two) is among them,
         with no host.
         """
+        places = {
+            (item["namespace"], item["labels"].get(GATEWAY_LABEL, ""))
+            for item in self.gateways
+            if is_of_set(item["labels"], set_name)
+        }
         found = []
-        for (namespace, gateway), services in self._fronts.items():
-            ports = {}
-            for service in services:
-                own = set(service["managers"].get(set_manager(set_name), []))
-                here = {"service": service["name"]}
-                ports |= {port["port"]: {**port, **here} for port in service["ports"] if port["port"] in own}
-            found += self._listeners_of(gateway, namespace, set_name, ports)
-        known = {(item["namespace"], item["gateway"]) for item in found}
-        for item in self.gateways:
-            place = (item["namespace"], item["labels"].get(GATEWAY_LABEL, ""))
-            if is_of_set(item["labels"], set_name) and place not in known:
-                found += self._listeners_of(place[1], place[0], set_name, {})
+        for place in {*self._fronts, *places}:
+            found += self._listeners_of(place, set_name)
         return sorted(found, key=lambda item: (item["namespace"], item["gateway"], item["port"]))
 
-    def _listeners_of(
-        self, gateway: str, namespace: str, set_name: str, ports: Mapping[int, Mapping[str, Any]]
-    ) -> list[dict[str, Any]]:
+    def _listeners_of(self, place: tuple[str, str], set_name: str) -> list[dict[str, Any]]:
         """Put one gateway's Service ports, Gateway servers and VirtualService rules of a set together again."""
-        name = set_object_name(gateway, set_name)
-        istio_gateway = next(
-            (item for item in self.gateways if (item["namespace"], item["name"]) == (namespace, name)), None
-        )
+        namespace, gateway = place
+        services = self._fronts.get(place) or ([self.services[place]] if place in self.services else [])
+        manager = set_manager(set_name)
+        own = {port for service in services for port in service["managers"].get(manager, [])}
+        shown = {
+            port["port"]: {**port, "service": service["name"], "lent": not is_ours(service["labels"])}
+            for service in services
+            for port in service["ports"]
+            if port["protocol"] == "TCP"
+        }
+        istio_gateway = self.own_gateway(place, set_name)
         servers = {server["port"]: server for server in istio_gateway["servers"]} if istio_gateway else {}
+        name = set_object_name(gateway, set_name)
         rules = self.virtual_services.get((namespace, name), {"tcp": []})["tcp"]
         destinations = {port: rule["destinations"] for rule in rules for port in rule["ports"]}
         result = []
-        for number in sorted(set(servers) | set(ports)):
-            port_name = servers[number]["name"] if number in servers else ports[number]["name"]
+        for number in sorted({*servers, *own}):
+            front = shown.get(number, {})
+            port_name = servers[number]["name"] if number in servers else front.get("name", "")
             destination = (destinations.get(number) or [{"host": "", "port": None}])[0]
-            front = ports.get(number, {})
             result.append(
                 {
                     "gateway": gateway,
@@ -183,6 +247,8 @@ class View:
                     "node_port": None,
                     "host": destination["host"],
                     "backend_port": destination["port"],
+                    # Somebody else's port of somebody else's Service, which only the server is added to.
+                    **({"lent": True} if front.get("lent") and number not in own else {}),
                 }
             )
         return result
@@ -207,11 +273,14 @@ def _planned_service(planned: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _front_services(services: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], list[Mapping[str, Any]]]:
-    """Return the front Services that this collection made by namespace and gateway, each gateway's in their order."""
+    """Return the front Services that ports are published on by namespace and gateway, each gateway's in their order.
+
+    One that somebody else made carries our label and definition.
+    """
     found: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
     for service in services:
         gateway = service["labels"].get(GATEWAY_LABEL)
-        if gateway and is_ours(service["labels"]):
+        if gateway and (is_ours(service["labels"]) or service["definition"] is not None):
             found.setdefault((service["namespace"], gateway), []).append(service)
     for (_namespace, gateway), group in found.items():
         group.sort(key=lambda item: front_number(gateway, item["name"]))

@@ -36,8 +36,11 @@ def lacks(
     return rule(obj, until or {}, look) if rule else ""
 
 
-def _service_lacks(obj: Mapping[str, Any], _until: Mapping[str, Any], _look: Look) -> str:
-    """Return that a LoadBalancer Service has no address yet."""
+def _service_lacks(obj: Mapping[str, Any], until: Mapping[str, Any], _look: Look) -> str:
+    """Return which ports a Service lacks, or that one of type LoadBalancer has no address yet."""
+    missing = sorted(set(until.get("ports") or ()) - {port["port"] for port in obj["spec"].get("ports") or []})
+    if missing:
+        return f"its Service {obj['metadata']['name']} does not have {', '.join(map(str, missing))} yet"
     if obj["spec"].get("type") != "LoadBalancer" or obj.get("status", {}).get("loadBalancer", {}).get("ingress"):
         return ""
     return "the cluster's load balancer has given it no address"

@@ -123,6 +123,8 @@ mesh:
         - All Services with type, selector, ports and addresses.
         - C(annotations) are only those that a load balancer is set up or marked by, C(class) is the load balancer's.
         - C(definition) is what the role P(servicemesh.tcp.gateways#role) stored of a gateway's definition, else null.
+        - C(in_charge) is the tool or operator that keeps the Service, as far as labels, annotations, owners and field
+          managers tell, else null.
         - C(managers) names the field managers that applied ports with server-side apply, and which.
       type: list
       elements: dict
@@ -137,6 +139,7 @@ mesh:
           class: ""
           annotations: {"service.beta.kubernetes.io/aws-load-balancer-type": "nlb"}
           definition: {"pool": ["5400-5499"], "service": {"type": "LoadBalancer"}}
+          in_charge: null
           selector: {"servicemesh.tcp/gateway": "edge"}
           ports:
             - name: tcp-8081-1f2e3d4c
@@ -188,6 +191,16 @@ mesh:
       type: list
       elements: dict
       returned: success
+    smcps:
+      description:
+        - The control planes of OpenShift Service Mesh 2, read only where the API server knows C(maistra.io/v2). Null
+          where there is no right to list them.
+        - C(gateways) are their ingress gateways by the name of the Service, with the C(sets) that have ports in the
+          list of each. C(tree) is what of the object a run may change, C(version) its resource version.
+      type: list
+      elements: dict
+      returned: success
+      sample: []
     nodes:
       description: >-
         The nodes' addresses and clouds, read only where a gateway's front Service is of type C(NodePort).

@@ -77,7 +77,7 @@ options:
         description:
           - Listeners (target ports) of the gateway that the object belongs to. Before the step is written, the sessions
             that are open on them are waited for, until they have ended or the gateway's drain time is over. Nothing is
-            waited for where no session is open, or where that cannot be seen.
+            waited for where no session is open, or where not even the drain time can be seen.
         type: list
         elements: int
         default: []
@@ -95,11 +95,24 @@ options:
         type: dict
         default: {}
       adopt:
-        description: >-
-          Change or remove the object although it was made by somebody else, because its port is adopted, or because
-          only a share of it is written.
+        description:
+          - Change or remove the object although it was made by somebody else. Meant for what is adopted, and for our
+            share of a front Service or control plane that stays its owner's.
         type: bool
         default: false
+      gateway:
+        description:
+          - The gateway that the object belongs to, as C(namespace) and C(name), where the object's labels do not say
+            so. Meant for a C(ServiceMeshControlPlane).
+        type: dict
+        default: {}
+      awaits:
+        description:
+          - With O(steps[].wait), ports that the front Service of O(steps[].gateway) must have, instead of what is
+            waited for of the object itself.
+        type: list
+        elements: int
+        default: []
   wait_timeout:
     description: >-
       Seconds to wait for all steps together, and as long again for sessions to end. With V(0) nothing is waited for.
@@ -294,6 +307,8 @@ STEP_SPEC = {
     "patch": {"type": "list", "elements": "dict", "default": DEFAULTS["patch"]},
     "merge": {"type": "dict", "default": DEFAULTS["merge"]},
     "adopt": {"type": "bool", "default": DEFAULTS["adopt"]},
+    "gateway": {"type": "dict", "default": DEFAULTS["gateway"]},
+    "awaits": {"type": "list", "elements": "int", "default": DEFAULTS["awaits"]},
 }
 
 

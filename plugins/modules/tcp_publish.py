@@ -332,7 +332,13 @@ def carry_out(module: AnsibleModule, api: Api) -> tuple[_publish.Attempt, list[d
     done = _publish.foresee(api, wanted) if module.check_mode else _publish.publish(api, wanted)
     steps = [change.step for change in done.changes]
     nodes = done.state["nodes"]
-    fronts = [item for item in done.state["services"] if GATEWAY_LABEL in item["labels"]]
+    # Somebody else's carries no label where nothing was added to it.
+    asked = {(port["namespace"], port["service"]) for port in done.plan["ports"]}
+    fronts = [
+        item
+        for item in done.state["services"]
+        if GATEWAY_LABEL in item["labels"] or (item["namespace"], item["name"]) in asked
+    ]
     if not module.check_mode:
         settle(api, module, steps, done.plan["findings"])
         written = services_of(api, steps)

@@ -152,11 +152,11 @@ class Exposure:
         """Run unexpose_tcp."""
         return self.playbooks.run("unexpose_tcp", {"tcp_set": self.name, **more}, *options)
 
-    def remove_gateway(self) -> Run:
+    def remove_gateway(self, **more: Any) -> Run:
         """Run the role gateways with state absent."""
         playbook = self.playbooks.folder / "remove.yml"
         playbook.write_text(REMOVE_GATEWAYS)
-        return self.playbooks.run(str(playbook), self.variables([]))
+        return self.playbooks.run(str(playbook), self.variables([], **more))
 
     def make(self) -> None:
         """Run the echo server, and the gateway by publishing one port on it."""

@@ -75,6 +75,7 @@ def service(name: str, namespace: str, ports: Any = (), **more: Any) -> dict[str
         "class": "",
         "annotations": {},
         "definition": None,
+        "in_charge": None,
         "selector": {},
         "ports": list(ports),
         "external_name": "",
@@ -214,6 +215,7 @@ def state(*services: dict[str, Any], **more: Any) -> dict[str, Any]:
         "virtual_services": [],
         "workloads": [],
         "deployments": [deployment()],
+        "smcps": [],
         "nodes": [],
         **more,
     }

@@ -59,6 +59,9 @@ class FakeApi(Api):
 
     host = "https://cluster.test:6443"
 
+    # Whether OpenShift Service Mesh 2 is there.
+    maistra = False
+
     def __init__(self, istio: bool = True) -> None:
         self.objects: dict[str, Stored] = {}
         self.requests: Counter[str] = Counter()
@@ -86,6 +89,7 @@ class FakeApi(Api):
     def copy(self) -> FakeApi:
         """Return another cluster in the same state, with nothing asked of it yet."""
         other = FakeApi(self.istio)
+        other.maistra = self.maistra
         other.objects = copy.deepcopy(self.objects)
         other.served = list(self.served)
         other._serial = itertools.count(next(self._serial) + 1000)
@@ -166,6 +170,8 @@ class FakeApi(Api):
             istio = {"name": "networking.istio.io", "versions": [{"version": "v1"}, {"version": "v1beta1"}]}
             further = [item.split("/") for item in self.served]
             more = [{"name": group, "versions": [{"version": version}]} for group, version in further]
+            maistra = {"name": "maistra.io", "versions": [{"version": "v1"}, {"version": "v2"}]}
+            more += [maistra] if self.maistra else []
             return {"groups": [*([istio] if self.istio else []), *more]}
         if path in self.objects:
             return self.objects[path].full()
@@ -213,19 +219,32 @@ class FakeApi(Api):
         return after.full()
 
     def _json_patch(self, path: str, operations: Any, dry: bool) -> dict[str, Any]:
-        """Change an object that was made by hand."""
+        """Test, add, replace and remove in an object that was made by hand."""
         stored = copy.deepcopy(self.objects[path])
+        document = stored.shares[BY_HAND]
+        document["metadata"] |= {"uid": stored.uid, "resourceVersion": str(stored.version)}
         for operation in operations:
-            *way, last = operation["path"].strip("/").split("/")
-            target: Any = stored.full() if operation["op"] == "test" else stored.shares[BY_HAND]
-            for key in way:
-                target = target[int(key)] if isinstance(target, list) else target[key]
-            if operation["op"] == "remove":
-                del target[int(last)]
-            elif operation["op"] in ("add", "replace"):
-                target[last] = operation["value"]
-            elif target[last] != operation["value"]:
-                raise _error(422, "Invalid", "PATCH", path, "the test of a JSON patch failed")
+            *way, last = [_unescaped(key) for key in operation["path"].split("/")[1:]]
+            target: Any = document
+            try:
+                for key in way:
+                    target = target[int(key)] if isinstance(target, list) else target[key]
+                place = (len(target) if last == "-" else int(last)) if isinstance(target, list) else last
+                if operation["op"] == "remove":
+                    del target[place]
+                elif operation["op"] == "test":
+                    assert target[place] == operation["value"]
+                elif operation["op"] == "add" and isinstance(target, list):
+                    target.insert(place, copy.deepcopy(operation["value"]))
+                else:
+                    assert operation["op"] == "add" or place in (
+                        target if isinstance(target, dict) else range(len(target))
+                    )
+                    target[place] = copy.deepcopy(operation["value"])
+            except (AssertionError, KeyError, IndexError) as error:
+                raise _error(422, "Invalid", "PATCH", path, "the JSON patch does not apply") from error
+        for key in ("uid", "resourceVersion"):
+            del document["metadata"][key]
         if not dry:
             stored.version += 1
             self.objects[path] = stored
@@ -296,6 +315,11 @@ class FakeApi(Api):
 
 def _error(status: int, reason: str, method: str, path: str, message: str = "not found") -> ApiError:
     return ApiError(status, reason, message, method, path)
+
+
+def _unescaped(key: str) -> str:
+    """Read one part of a JSON pointer."""
+    return key.replace("~1", "/").replace("~0", "~")
 
 
 def _is_collection(path: str, kind: str) -> bool:

@@ -4,14 +4,22 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
-from ansible_collections.servicemesh.tcp.plugins.module_utils import _apply
-from ansible_collections.servicemesh.tcp.plugins.module_utils._announce import DrainWait, allowed_ports, announce
+from ansible_collections.servicemesh.tcp.plugins.module_utils import _apply, _portforward
+from ansible_collections.servicemesh.tcp.plugins.module_utils._announce import (
+    DrainWait,
+    allowed_ports,
+    announce,
+    look_of,
+)
 from ansible_collections.servicemesh.tcp.plugins.module_utils._findings import errors
-from ansible_collections.servicemesh.tcp.plugins.module_utils._names import gateway_labels
+from ansible_collections.servicemesh.tcp.plugins.module_utils._names import gateway_labels, gateway_selector
 from ansible_collections.servicemesh.tcp.plugins.module_utils._sessions import Sessions
 from ansible_collections.servicemesh.tcp.plugins.module_utils._workload import bare_object, new_object
 from ansible_collections.servicemesh.tcp.tests.unit.plugins.builders import messages
+from ansible_collections.servicemesh.tcp.tests.unit.plugins.fake_api import FakeApi
 
 BLIND = Sessions(problems=("no right to list pods in namespace gateways",))
 
@@ -247,11 +255,38 @@ def test_nothing_is_waited_for_where_no_session_is_open_or_seen(seen):
     assert (look.asked, time.slept) == (["gateways/edge"], 0)
 
 
+def test_where_sessions_are_not_counted_the_whole_drain_time_is_waited():
+    time, look = Time(), Gateways(Sessions({}, ("it does not count",), 45.0))
+    time.wait(look)(DRAINING)
+    assert time.slept == 50
+
+
 @pytest.mark.parametrize("harmless", [CLOSING, change(None, front(8081), drain=[8081])])
 def test_a_write_that_drains_nothing_asks_nobody(harmless):
     time, look = Time(), Gateways(OPEN)
     time.wait(look)(harmless)
     assert (look.asked, time.slept) == ([], 0)
+
+
+@pytest.mark.parametrize(
+    ("selector", "asked"), [({"app": "theirs"}, {"app": "theirs"}), (None, gateway_selector("edge", "gateways"))]
+)
+def test_the_pods_that_are_asked_are_those_that_the_front_service_selects(monkeypatch, selector, asked):
+    api, seen = FakeApi(), []
+    if selector:
+        api.add(new_object("Service", "edge", "gateways", {}, spec={"selector": selector}))
+    reader = SimpleNamespace(sessions=lambda gateway: seen.append(gateway) or OPEN)
+    monkeypatch.setattr(_portforward, "EnvoyReader", lambda _api: reader)
+    assert look_of(api)("gateways", "edge") == OPEN
+    assert [item.selector for item in seen] == [asked]
+
+
+def test_a_control_plane_s_ports_wait_for_the_sessions_of_their_gateway():
+    plane = {"kind": "ServiceMeshControlPlane", "metadata": {"name": "basic", "namespace": "istio-system"}}
+    look = Gateways(Sessions())
+    place = {"namespace": "gateways", "name": "edge"}
+    Time().wait(look)(_apply.Change({"object": plane, "drain": [8081], "gateway": place}, "change", plane, plane))
+    assert look.asked == ["gateways/edge"]
 
 
 def test_a_front_service_says_itself_whose_it_is():

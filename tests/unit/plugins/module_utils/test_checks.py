@@ -135,8 +135,8 @@ MISSING = (
             state(front(labels={"app": "x"})),
             "required",
             [
-                "NOT_OURS gateway 'edge': Service gateways/edge exists and was not made by this collection (no label"
-                " app.kubernetes.io/managed-by=servicemesh.tcp)."
+                "GATEWAY_ADOPTABLE gateway 'edge': its front Service gateways/edge was made by hand, not by this"
+                " collection."
             ],
         ),
     ],

@@ -176,6 +176,11 @@ def test_what_is_probed():
     }
 
 
+def test_the_pods_of_somebody_else_s_gateway_are_those_that_its_service_selects():
+    found = _endpoints.probe_targets(mapped(record()), [{**BALANCED, "selector": {"app": "theirs"}}])
+    assert [item["selector"] for item in found["gateways"]] == [{"app": "theirs"}]
+
+
 def test_without_an_address_nothing_is_probed():
     assert _endpoints.probe_targets(mapped(), [front(type="LoadBalancer")]) == {"targets": [], "gateways": []}
 

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.servicemesh.tcp.plugins.module_utils import _apply
+from ansible_collections.servicemesh.tcp.plugins.module_utils import _apply, _state_smcp
 from ansible_collections.servicemesh.tcp.plugins.module_utils._announce import announce
 from ansible_collections.servicemesh.tcp.plugins.module_utils._client import ApiError
 from ansible_collections.servicemesh.tcp.plugins.module_utils._failure import explain
@@ -17,7 +17,7 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._findings import (
     render,
 )
 from ansible_collections.servicemesh.tcp.plugins.module_utils._lease import Lease
-from ansible_collections.servicemesh.tcp.plugins.module_utils._names import gateway_labels
+from ansible_collections.servicemesh.tcp.plugins.module_utils._names import gateway_labels, port_name
 from ansible_collections.servicemesh.tcp.plugins.module_utils._plan import exposure_plan, gateway_plan, withdrawal_plan
 from ansible_collections.servicemesh.tcp.plugins.module_utils._portmap import port_map
 from ansible_collections.servicemesh.tcp.plugins.module_utils._sessions import Sessions
@@ -99,6 +99,25 @@ def refused(step, prepare):
     return caught.value.findings
 
 
+THEIRS = {**EDGE_REFERENCE, "owner": "existing"}
+OF_SMCP = {**EDGE_REFERENCE, "owner": "smcp", "control_plane": {"name": "basic"}}
+
+
+def kept(tool, name):
+    """Return a front Service that somebody else's tool keeps."""
+    return front(labels={}, in_charge={"tool": tool, "name": name})
+
+
+def with_smcp(*services):
+    """Return a cluster with a ServiceMeshControlPlane that has a gateway edge with one port."""
+    ingress = {"edge": {"enabled": True, "service": {"ports": [{"name": "status-port", "port": 15021}]}}}
+    plane = {
+        "metadata": {"name": "basic", "namespace": "gateways"},
+        "spec": {"gateways": {"additionalIngress": ingress}},
+    }
+    return state(*services, smcps=[_state_smcp.smcp(plane)])
+
+
 def forbidden(api):
     """Refuse the right to write."""
     api.refuse("PATCH", ROLE, 403, "Forbidden", 'namespaces "apps" is forbidden')
@@ -177,16 +196,42 @@ TEXTS = {
         " Grant the right; docs/rbac.yaml holds all that publishing needs, docs/rbac-install.yaml all for"
         " installing a mesh.",
     ),
+    "FRONT_MISSING": (
+        lambda: mapped(gateways=[THEIRS]),
+        "gateway 'edge': there is no Service gateways/edge, which is to be the gateway's front Service."
+        " Mend the gateway's name or namespace: a gateway of somebody else goes by the name of its Service. That of a"
+        " control plane comes when its operator has reconciled it.",
+    ),
+    "FRONT_PORTS_MISSING": (
+        lambda: mapped(record(port=22), gateways=[THEIRS], cluster=state(kept("helm", "infra/ingress"))),
+        "gateway 'edge': Service gateways/edge is kept by Helm release infra/ingress, and has no port, or another"
+        " target port, for 22."
+        f" Add {{name: {port_name(22, 'default', 'a')}, port: 22, targetPort: 10022, protocol: TCP}} in the values of"
+        " that release, service.ports where it is Istio's gateway chart; then nothing needs to be written there. Or"
+        " have them added by this run with ports: patch, where whoever keeps it does not undo that.",
+    ),
     "FRONT_SERVICE_TAKEN": (
         lambda: mapped(gateways=[{**EDGE, "name": "edge-2"}], cluster=state(further_front(2))),
         "gateway 'edge-2': the Service of that name in namespace 'gateways' is a further front Service of gateway"
         " 'edge'. Rename this gateway, or refer to 'edge': a gateway's name with '-2', '-3', ... is kept for its"
         " service.max_ports.",
     ),
+    "GATEWAY_ADOPTABLE": (
+        lambda: mapped(cluster=state(front(labels={}))),
+        "gateway 'edge': its front Service gateways/edge was made by hand, not by this collection."
+        " To publish on it and leave it to its owner, give the gateway owner: existing. To take it over with what is"
+        " published on it, give it adopt: true; ansible-playbook playbooks/expose-tcp.yml --check --diff shows what"
+        " that changes.",
+    ),
     "GATEWAY_DEFINED_ELSEWHERE": (
         lambda: mapped(cluster=state(deployments=[deployment("other")])),
         "gateway 'edge': the gateway was defined by set 'other'; set 'default' may not define it again."
         " Refer to it by name and namespace only, or change it in set 'other'.",
+    ),
+    "GATEWAY_FOREIGN": (
+        lambda: mapped(cluster=state(kept("smcp", "istio-system/basic"))),
+        "gateway 'edge': its front Service gateways/edge belongs to ServiceMeshControlPlane istio-system/basic."
+        " To publish on it, give the gateway owner: smcp and control_plane: {name: basic, namespace: istio-system}.",
     ),
     "GATEWAY_IN_USE": (
         lambda: gateway_plan([EDGE], state(owned_front(("a", 8081))), gateways_state="absent")["findings"],
@@ -197,6 +242,12 @@ TEXTS = {
         lambda: mapped(gateways=[EDGE_REFERENCE]),
         "gateway 'edge': there is no front Service gateways/edge, so there is no such gateway to publish on."
         " Define the gateway (service, replicas, ...) in one inventory and run role gateways, or mend its name.",
+    ),
+    "GATEWAY_NOT_ADOPTABLE": (
+        lambda: mapped(gateways=[{**EDGE_REFERENCE, "adopt": True}], cluster=state(kept("argocd", "mesh"))),
+        "gateway 'edge': it cannot be adopted, because its front Service gateways/edge belongs to Argo CD application"
+        " 'mesh', which would write it again."
+        " To publish on it, give the gateway owner: existing, without adopt.",
     ),
     "GATEWAY_UNKNOWN": (
         lambda: mapped(record(gateway="egde")),
@@ -291,10 +342,12 @@ TEXTS = {
         " Choose another node_port, or leave it out and let Kubernetes choose.",
     ),
     "NOT_OURS": (
-        lambda: mapped(cluster=state(front(labels={}))),
-        "gateway 'edge': Service gateways/edge exists and was not made by this collection"
+        lambda: refused(
+            {"object": ROLE, "state": "absent"}, lambda api: api.add(new_object("Namespace", "apps", None, {}))
+        ),
+        "Namespace apps: Namespace apps exists and was not made by this collection"
         " (no label app.kubernetes.io/managed-by=servicemesh.tcp)."
-        " Rename the gateway or the set, or remove that object by hand. Taking it over is not built yet.",
+        " Rename the gateway or the set, or remove that object by hand.",
     ),
     "NO_ISTIO": (
         lambda: mapped(cluster=state(mesh={**MESH, "served": False})),
@@ -317,6 +370,12 @@ TEXTS = {
         lambda: mapped(record("a", "auto")),
         "gateway 'edge': record 'a' asks for port 'auto', but the gateway has no pool to take it from."
         " Give the gateway a pool where it is defined, such as pool: [30000-30099], or give the records numbers.",
+    ),
+    "PORTS_BORROWED": (
+        lambda: mapped(gateways=[OF_SMCP], cluster=with_smcp(front([service_port(9), service_port(8)], labels={}))),
+        "gateway 'edge': ServiceMeshControlPlane gateways/basic does not know port 8, 9 of its Service: it lives on"
+        " borrowed time, until a change of the control plane or of its operator renders the Service anew."
+        " Publish it with a record, or add it to the service.ports of gateway edge there.",
     ),
     "PORTS_KEPT": (
         lambda: exposure_plan({"ports": [], "findings": []}, KEPT, prune=False)["findings"],
@@ -387,6 +446,22 @@ TEXTS = {
         " Have the quota raised and say the new one in service.limits.security_group_rules, give fewer"
         " source_ranges, or use a security group of your own.",
     ),
+    "SELECTOR_MISSING": (
+        lambda: mapped(gateways=[THEIRS], cluster=state(front(labels={}, selector={}))),
+        "gateway 'edge': its front Service gateways/edge selects no pods, so that Istio cannot be told which are the"
+        " gateway's. Give the gateway a selector: labels of its pods.",
+    ),
+    "SELECTOR_WIDE": (
+        lambda: mapped(
+            gateways=[THEIRS],
+            cluster=state(
+                front(labels={}, selector={"istio": "ingress"}),
+                workloads=[workload("edge"), workload("far", "apps", labels={"istio": "ingress"})],
+            ),
+        ),
+        "gateway 'edge': its selector istio=ingress also takes the pods of apps/far; the ports are opened there, too."
+        " Give the gateway a selector with labels that only its own pods have.",
+    ),
     "SESSIONS_UNSEEN": (
         lambda: told(Sessions(problems=("no right to list pods in namespace gateways",))),
         "gateway 'edge': this run cuts whatever is open on port 8081, and what is open could not be seen: no right to"
@@ -403,6 +478,18 @@ TEXTS = {
         lambda: exposure_plan({"ports": [], "findings": []}, state(owned_front(("a", 8081))))["findings"],
         "set 'default': this run would withdraw 1 of the 1 ports of the set (8081), and it declares no port at all."
         " If that is meant, name the records in tcp_allow_withdraw, or set it to 'all'.",
+    ),
+    "SMCP_GATEWAY_MISSING": (
+        lambda: mapped(gateways=[{**OF_SMCP, "name": "door"}], cluster=with_smcp()),
+        "gateway 'door': ServiceMeshControlPlane gateways/basic has no ingress gateway 'door' in namespace 'gateways'"
+        " that is enabled; it has gateways/istio-ingressgateway, gateways/edge."
+        " Mend the gateway's name or namespace, or enable it there: 'istio-ingressgateway' is spec.gateways.ingress,"
+        " others stand in spec.gateways.additionalIngress.",
+    ),
+    "SMCP_MISSING": (
+        lambda: mapped(gateways=[OF_SMCP]),
+        "gateway 'edge': there is no ServiceMeshControlPlane gateways/basic; there are none."
+        " Mend control_plane, or grant the right to list them (docs/rbac.yaml, servicemesh-tcp-smcp).",
     ),
     "TARGET_PORT_EPHEMERAL": (
         lambda: mapped(record("new", 8081, target_port=40000)),
@@ -474,6 +561,8 @@ def test_a_code_keeps_its_severity():
         "PORTS_KEPT": "note",
         "SECURITY_GROUP_RULES": "warning",
         "SIDECAR_MISSING": "warning",
+        "PORTS_BORROWED": "warning",
+        "SELECTOR_WIDE": "warning",
         "SESSIONS_UNSEEN": "warning",
         "SESSIONS_WOULD_END": "warning",
         "TARGET_PORT_EPHEMERAL": "warning",

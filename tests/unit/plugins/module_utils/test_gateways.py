@@ -4,12 +4,15 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from ansible_collections.servicemesh.tcp.plugins.module_utils import _gateways
-from ansible_collections.servicemesh.tcp.plugins.module_utils._gateways import read_gateways
+from ansible_collections.servicemesh.tcp.plugins.module_utils._definition import stored_definition
+from ansible_collections.servicemesh.tcp.plugins.module_utils._gateways import as_stored, read_gateways
 from ansible_collections.servicemesh.tcp.plugins.module_utils._ranges import PORTS_RULE
 from ansible_collections.servicemesh.tcp.plugins.module_utils._reading import DNS_LABEL_RULE as LABEL_RULE
-from ansible_collections.servicemesh.tcp.tests.unit.plugins.builders import EDGE, messages
+from ansible_collections.servicemesh.tcp.tests.unit.plugins.builders import EDGE, EDGE_REFERENCE, messages
 
 NOT_BUILT = "is a key of the design, but this version of the collection does not build it yet."
 
@@ -29,6 +32,11 @@ def test_a_gateway_s_defaults():
         "namespace": "gateways",
         "refers": False,
         "mesh": None,
+        "owner": "injection",
+        "adopt": False,
+        "ports": None,
+        "selector": None,
+        "control_plane": None,
         "pool": frozenset(),
         "strict_pool": False,
         "reserved": frozenset(),
@@ -79,9 +87,14 @@ def test_bounds_of_an_autoscaler(autoscale, read):
 GATEWAY = "VALUE_INVALID gateway 'edge': "
 GATEWAYS = [
     ({"namespace": None}, f"{GATEWAY}namespace: None is not valid; {LABEL_RULE}."),
-    ({"owner": "smcp"}, f"KEY_NOT_BUILT gateway 'edge': 'owner: smcp' {NOT_BUILT}"),
-    ({"owner": "me"}, f"{GATEWAY}owner: 'me' is not valid; it must be one of injection."),
-    ({"selector": {}}, f"KEY_NOT_BUILT gateway 'edge': 'selector' {NOT_BUILT}"),
+    ({"observe": True}, f"KEY_NOT_BUILT gateway 'edge': 'observe' {NOT_BUILT}"),
+    ({"owner": "me"}, f"{GATEWAY}owner: 'me' is not valid; it must be one of injection, existing, smcp."),
+    ({"ports": "patch"}, f"{GATEWAY}ports: 'patch' is not valid; it is for the owners 'existing' and 'smcp'."),
+    ({"control_plane": {}}, f"{GATEWAY}control_plane: {{}} is not valid; it is for the owner 'smcp'."),
+    (
+        {"selector": {"app": "x"}},
+        f"{GATEWAY}selector: {{'app': 'x'}} is not valid; a gateway that this collection makes has labels of its own.",
+    ),
     ({"pool": "9-5"}, f"{GATEWAY}pool: '9-5' is not valid; a range goes from its lowest port to its highest."),
     ({"pool": "auto"}, f"{GATEWAY}pool: 'auto' is not valid; {PORTS_RULE}."),
     ({"pool": [5, "1-9"]}, f"{GATEWAY}pool: [5, '1-9'] is not valid; 5 stands in it more than once."),
@@ -191,3 +204,60 @@ def test_how_long_sessions_may_go_on(written, read):
     (found,), findings = read_gateways([{**EDGE, "drain": {"listener": written, "pod": written}}])
     assert findings == []
     assert found["drain"] == {"listener": read, "pod": read}
+
+
+SMCP = {
+    "name": "istio-ingressgateway",
+    "namespace": "istio-system",
+    "owner": "smcp",
+    "control_plane": {"name": "basic"},
+}
+THEIRS = {"name": "edge", "namespace": "gateways", "owner": "existing"}
+NOT_YOURS = "the gateway is somebody else's, and this is for its owner to say"
+
+
+def test_a_control_plane_lies_in_its_gateway_s_namespace_unless_it_says():
+    (found,), findings = read_gateways([SMCP])
+    assert (findings, found["control_plane"]) == ([], {"name": "basic", "namespace": "istio-system"})
+    (found,), _findings = read_gateways([{**SMCP, "control_plane": {"name": "basic", "namespace": "mesh"}}])
+    assert found["control_plane"] == {"name": "basic", "namespace": "mesh"}
+
+
+@pytest.mark.parametrize(
+    ("raw", "said"),
+    [
+        ({**THEIRS, "replicas": 2}, f"replicas: 2 is not valid; {NOT_YOURS}."),
+        ({**THEIRS, "drain": {"pod": 9}}, f"drain: {{'pod': 9}} is not valid; {NOT_YOURS}."),
+        ({**THEIRS, "service": {"type": "NodePort"}}, f"service.type: 'NodePort' is not valid; {NOT_YOURS}."),
+        ({**THEIRS, "ports": "all"}, "ports: 'all' is not valid; it must be one of own, patch."),
+        (
+            {**THEIRS, "selector": {"app": 1}},
+            "selector: {'app': 1} is not valid; it must be labels of the gateway's pods, texts by their names.",
+        ),
+        ({**EDGE_REFERENCE, "adopt": True, "image": "x"}, f"image: 'x' is not valid; {NOT_YOURS}."),
+        (
+            {**SMCP, "adopt": True},
+            "adopt: True is not valid; the gateway of a control plane stays the control plane's.",
+        ),
+        (
+            {**SMCP, "control_plane": None},
+            "control_plane: None is not valid; the owner 'smcp' needs the name of the ServiceMeshControlPlane.",
+        ),
+        ({**SMCP, "service": {"max_ports": 9}}, f"service.max_ports: 9 is not valid; {NOT_YOURS}."),
+    ],
+)
+def test_what_is_not_ours_to_say_of_somebody_else_s_gateway(raw, said):
+    assert gateway_says(raw) == [f"VALUE_INVALID gateway {raw['name']!r}: {said}"]
+
+
+@pytest.mark.parametrize(
+    "raw", [THEIRS, {**SMCP, "service": {"annotations": {"a": "b"}}}, {**THEIRS, "ports": "patch"}]
+)
+def test_somebody_else_s_gateway_is_stored_and_read_back_as_it_was(raw):
+    (gateway,), _findings = read_gateways([{**raw, "pool": "9000-9009"}])
+    service = {"name": raw["name"], "namespace": raw["namespace"], "type": "ClusterIP"}
+    stored = json.loads(stored_definition(gateway, "team-a"))
+    assert stored["set"] == "team-a"
+    found, findings = as_stored({"name": raw["name"], "namespace": raw["namespace"]}, {**service, "definition": stored})
+    assert findings == []
+    assert found == {**gateway, "refers": True}

@@ -225,6 +225,15 @@ def test_pods_whose_sessions_cannot_be_seen_are_told(forwards, outcome, words):
     assert words in seen.problems[0]
 
 
+def test_a_pod_that_does_not_count_says_for_how_long_it_drains_all_the_same(forwards):
+    forwards.update({"a": Forward(answer(b""), answer(INFO))})
+    counted = {"b": Forward(answer(STATS), answer(INFO))}
+    seen = EnvoyReader(FakeApi(pod("a"))).sessions(EDGE)
+    forwards.update(counted)
+    assert seen.problems
+    assert seen.listener_drain == EnvoyReader(FakeApi(pod("b"))).sessions(EDGE).listener_drain == 45.0
+
+
 def test_pods_that_may_not_be_listed_hide_their_sessions():
     assert EnvoyReader(FakeApi(status=403)).sessions(EDGE) == Sessions(
         problems=("no right to list pods in namespace gateways",)

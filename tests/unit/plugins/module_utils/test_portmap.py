@@ -9,7 +9,7 @@ import json
 
 import pytest
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import gateway_selector, port_name
-from ansible_collections.servicemesh.tcp.plugins.module_utils._portmap import port_map
+from ansible_collections.servicemesh.tcp.plugins.module_utils._portmap import DESCRIBED, port_map
 from ansible_collections.servicemesh.tcp.tests.unit.plugins.builders import (
     EDGE,
     EDGE_REFERENCE,
@@ -63,10 +63,11 @@ def test_what_a_record_becomes():
                 "cluster": "outbound|9000||echo.apps.svc.corp.example",
                 "probe": {"mode": "connect", "timeout": 5},
                 "adopts": None,
+                "lent": False,
                 "service": "edge",
             }
         ],
-        "gateways": [{"name": "edge", "namespace": "gateways", "service": gateway_with()["service"]}],
+        "gateways": [{key: gateway_with()[key] for key in DESCRIBED}],
         "findings": [],
     }
 

@@ -88,6 +88,7 @@ def test_a_service():
         "class": "io.cilium/bgp-control-plane",
         "annotations": {"metallb.io/ip-allocated-from-pool": "first"},
         "definition": None,
+        "in_charge": None,
         "selector": {"x": "y"},
         "ports": [
             {**PORT, "name": "web", "port": 80, "target_port": "http", "node_port": 30080, "app_protocol": "http"},
@@ -110,6 +111,7 @@ def test_a_service_with_nothing():
         "class": "",
         "annotations": {},
         "definition": None,
+        "in_charge": None,
         "selector": {},
         "ports": [],
         "external_name": "",

@@ -120,8 +120,7 @@ def test_all_refusals_are_in_one_message(api):
     assert found["failed"]
     assert found["msg"].splitlines() == [
         "NOT_OURS Role gateways/theirs: Role gateways/theirs exists and was not made by this collection (no label"
-        " app.kubernetes.io/managed-by=servicemesh.tcp). Rename the gateway or the set, or remove that object by hand."
-        " Taking it over is not built yet.",
+        " app.kubernetes.io/managed-by=servicemesh.tcp). Rename the gateway or the set, or remove that object by hand.",
         "The API server refuses Service gateways/edge: 422 Invalid: spec.type: not known",
         "Nothing was written.",
     ]
