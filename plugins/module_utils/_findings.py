@@ -21,10 +21,30 @@ class Rule(NamedTuple):
 
 # docs/findings.md is made from this table; a code keeps its meaning for ever.
 CATALOGUE: Mapping[str, Rule] = {
+    "ADDRESS_MISSING": Rule(
+        "warning",
+        "its load balancer has no address, so nobody reaches {ports}.",
+        "Look at the object's events: the load balancer's controller says there what keeps it from giving one.",
+    ),
     "ADOPTION_DIFFERS": Rule(
         "error",
         "{key} {port} on gateway {gateway} is held by {holder}, and cannot be adopted: {difference}.",
         "Make the two equal first, or choose another port.",
+    ),
+    "AUDIT_UNSEEN": Rule(
+        "note",
+        "there is no right to read {paths}, so {what} is not seen.",
+        "Grant the right; docs/rbac.yaml holds all that this collection needs.",
+    ),
+    "BACKEND_DEAD": Rule(
+        "error",
+        "nothing behind its port {port} is ready, and that is where these lead: {doors}.",
+        "Look at the Service's pods (selector, readiness), or close the port.",
+    ),
+    "BACKEND_GONE": Rule(
+        "error",
+        "it does not exist or lacks port {port}, and that is where these lead: {doors}.",
+        "Create the Service or its port, mend the route, or close the port.",
     ),
     "BACKEND_MISSING": Rule(
         "error",
@@ -35,6 +55,21 @@ CATALOGUE: Mapping[str, Rule] = {
         "error",
         "Service {namespace}/{service} has no TCP port {port}; it has {has}.",
         "Use one of the Service's own ports (not the pods' target port) as backend.port.",
+    ),
+    "CERTIFICATE_EXPIRED": Rule(
+        "error",
+        "its certificate ended on {end}.",
+        "Renew it; clients that verify are refused.",
+    ),
+    "CERTIFICATE_EXPIRES": Rule(
+        "warning",
+        "its certificate ends on {end}, in {days} days.",
+        "Renew it before; tcp_audit_expiry_days says how early this is told.",
+    ),
+    "CERTIFICATE_UNSEEN": Rule(
+        "note",
+        "the certificates of {secrets} were not seen, so when they end is not known.",
+        "Let the audit read Secrets of type kubernetes.io/tls in those namespaces, or look there yourself.",
     ),
     "CLAIM_EXCEEDED": Rule(
         "error",
@@ -126,6 +161,21 @@ CATALOGUE: Mapping[str, Rule] = {
         "Nothing was moved, because a port that changes its Service changes its address. Where that is wanted, withdraw"
         " ports of it and publish them again.",
     ),
+    "LISTENER_RESERVED": Rule(
+        "warning",
+        "its server on {ports} gets no listener on the pods of {gateway}: the port is the proxy's own.",
+        "Choose another port.",
+    ),
+    "LISTENER_UNREACHED": Rule(
+        "note",
+        "it listens on {ports} of the pods of {gateway}, but no Service leads there from outside.",
+        "Add the port to the gateway's Service, or remove the server if nobody inside the cluster uses it.",
+    ),
+    "LISTENER_WITHOUT_ROUTE": Rule(
+        "warning",
+        "its server on {ports} has no {kinds}, so connections are refused.",
+        "Write the route (its gateway, port and hosts must match the server's), or remove the server.",
+    ),
     "LEASE_HELD": Rule(
         "error",
         "another run ({holder}) has the gateway's Lease, unchanged for {silent} s; this run waited {waited} s for it.",
@@ -195,6 +245,11 @@ CATALOGUE: Mapping[str, Rule] = {
         "on gateway {gateway} these ports stay published, though this run does not declare them: {ports}.",
         "That is what tcp_prune=false is for; with tcp_prune=true they are withdrawn.",
     ),
+    "OPEN_TO_WORLD": Rule(
+        "warning",
+        "anybody on the internet may use {ports} at {addresses}.",
+        "If that is not meant, set the Service's source ranges, or an AuthorizationPolicy for the gateway's port.",
+    ),
     "POOL_EXHAUSTED": Rule(
         "error",
         "its pool {pool} ({size} ports) has no port left for {count} of 'auto' ({records}); held are {holders}.",
@@ -228,6 +283,11 @@ CATALOGUE: Mapping[str, Rule] = {
         "{key} {port} is out of range; allowed is {allowed}.",
         "Choose a port within the range.",
     ),
+    "PORT_PRIVILEGED": Rule(
+        "warning",
+        "its server on {ports} gets no listener on the pods of {gateway}, which may not bind ports below 1024.",
+        "Lead the Service's port to a target port from 1024 on.",
+    ),
     "PORT_RESERVED": Rule(
         "error",
         "{key} {port} lies within 15000-15099, which Istio's proxy keeps for itself (15021 is its health port).",
@@ -244,6 +304,11 @@ CATALOGUE: Mapping[str, Rule] = {
         "{key} {port} on gateway {gateway} is already held by {holder}.",
         "Choose another port: Istio would drop the later of the two without a word.",
     ),
+    "PORT_TRANSLATED_TWICE": Rule(
+        "warning",
+        "port {port} is led by {services}; Istio takes the older Service's, so clients of the other miss the listener.",
+        "Give both Services the same target port.",
+    ),
     "REVISION_UNCLEAR": Rule(
         "error",
         "the cluster has several mesh revisions ({revisions}) and none is the default.",
@@ -253,6 +318,21 @@ CATALOGUE: Mapping[str, Rule] = {
         "error",
         "the mesh has no revision {revision!r}; it has {revisions}.",
         "Mend the gateway's 'mesh', or leave it out.",
+    ),
+    "ROUTE_NOT_ADMITTED": Rule(
+        "warning",
+        "no router serves it: {why}.",
+        "Mend what the router says, or remove the Route.",
+    ),
+    "ROUTE_WITHOUT_LISTENER": Rule(
+        "warning",
+        "its rule for {ports} leads nowhere: Gateway {gateway} {what}.",
+        "Add the server to the Gateway, or remove the rule.",
+    ),
+    "SERVICE_PORT_WITHOUT_LISTENER": Rule(
+        "warning",
+        "nothing listens behind {ports} on the pods of {gateway}.",
+        "Add a Gateway's server with a route, or take the port off the Service.",
     ),
     "SECURITY_GROUP_RULES": Rule(
         "warning",
@@ -270,6 +350,16 @@ CATALOGUE: Mapping[str, Rule] = {
         "warning",
         "this run ends open sessions: {sessions}.",
         "Let them finish, or name the ports in tcp_allow_drain. With tcp_session_policy=refuse this is an error.",
+    ),
+    "SET_DIFFERS": Rule(
+        "warning",
+        "{what}.",
+        "Run expose_tcp with this inventory, or mend the inventory.",
+    ),
+    "SET_DRIFT": Rule(
+        "warning",
+        "{manager} changed {fields}, which this collection writes.",
+        "Run expose_tcp for its set, which sets it back, or bring the change into the inventory.",
     ),
     "SET_SHRINKS": Rule(
         "error",
