@@ -19,16 +19,18 @@ Key = tuple[str, str, int]
 
 
 def differences(
-    state: Mapping[str, Any], ports: Iterable[Any], gateways: Iterable[Any], set: str, cluster_domain: str
+    state: Mapping[str, Any], ports: Iterable[Any], gateways: Iterable[Any], set_name: str, cluster_domain: str
 ) -> list[dict[str, Any]]:
     """Return how a set on the cluster differs from its records: one finding for each gateway and kind of difference."""
-    mapped = port_map(ports, gateways, state, set_name=set, cluster_domain=cluster_domain)
+    mapped = port_map(ports, gateways, state, set_name=set_name, cluster_domain=cluster_domain)
     refused = errors(mapped["findings"])
     if refused:
         codes = ", ".join(sorted({item["code"] for item in refused}))
-        return [_differs(set, f"its records are refused as the cluster is now ({codes}), so they were not compared")]
+        return [
+            _differs(set_name, f"its records are refused as the cluster is now ({codes}), so they were not compared")
+        ]
     wanted = {(item["namespace"], item["gateway"], item["port"]): item for item in mapped["ports"]}
-    there = {(item["namespace"], item["gateway"], item["port"]): item for item in View(state).listeners(set)}
+    there = {(item["namespace"], item["gateway"], item["port"]): item for item in View(state).listeners(set_name)}
     found = []
     for what, keys in (
         ("declared, but not published", wanted.keys() - there.keys()),
@@ -38,7 +40,7 @@ def differences(
         for namespace, gateway in sorted({key[:2] for key in keys}):
             numbers = {key[2] for key in keys if key[:2] == (namespace, gateway)}
             verb = "are" if len(numbers) > 1 else "is"
-            found.append(_differs(set, f"{ports_text(numbers)} of gateway {namespace}/{gateway} {verb} {what}"))
+            found.append(_differs(set_name, f"{ports_text(numbers)} of gateway {namespace}/{gateway} {verb} {what}"))
     return found
 
 

@@ -7,6 +7,7 @@ This module_util is **PRIVATE** and should only be used by this collection. Brea
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -78,8 +79,8 @@ def _gateway(service: Mapping[str, Any]) -> dict[str, Any]:
 
 def _named_apart(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Give records of one name (the same Service and port on two gateways) their gateway's name as well."""
-    names = [record["name"] for record in records]
+    names = Counter(record["name"] for record in records)
     return [
-        {**record, "name": f"{record['name']}-{record['gateway']}"} if names.count(record["name"]) > 1 else record
+        {**record, "name": f"{record['name']}-{record['gateway']}"} if names[record["name"]] > 1 else record
         for record in records
     ]
