@@ -243,7 +243,7 @@ def _follow(
         break_at(row, "route", "no TCPRoute or TLSRoute is attached to it")
         return
     first = routes[0]
-    row["route"] = _name(first)
+    row["route"] = route_name(first)
     row["since"] = youngest(row["since"], first["metadata"].get("creationTimestamp", ""))
     taken = routes[:1] if first["kind"] == "TCPRoute" else routes
     for route in taken:
@@ -264,7 +264,7 @@ def attached_routes(read: Mapping[str, Any]) -> dict[tuple[str, str, str], list[
         for kind, items in (("TCPRoute", read["tcp_routes"]), ("TLSRoute", read["tls_routes"]))
         for item in items
     ]
-    routes.sort(key=lambda item: (item["metadata"].get("creationTimestamp", ""), _name(item)))
+    routes.sort(key=lambda item: (item["metadata"].get("creationTimestamp", ""), route_name(item)))
     protocols = {"TCPRoute": ("TCP",), "TLSRoute": ("TLS",)}
     for route in routes:
         for parent in route["spec"].get("parentRefs") or []:
@@ -279,5 +279,6 @@ def attached_routes(read: Mapping[str, Any]) -> dict[tuple[str, str, str], list[
     return found
 
 
-def _name(route: Mapping[str, Any]) -> str:
+def route_name(route: Mapping[str, Any]) -> str:
+    """Name a route of the Gateway API."""
     return f"{route['kind']} {route['metadata']['namespace']}/{route['metadata']['name']}"

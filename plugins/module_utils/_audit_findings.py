@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from ansible_collections.servicemesh.tcp.plugins.module_utils._audit_doors import attached_routes, route_name
 from ansible_collections.servicemesh.tcp.plugins.module_utils._audit_mesh import Mesh, stray_rules, twice_translated
 from ansible_collections.servicemesh.tcp.plugins.module_utils._audit_parts import not_after
 from ansible_collections.servicemesh.tcp.plugins.module_utils._audit_read import certificate_places
@@ -19,6 +20,7 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._audit_rows import
 from ansible_collections.servicemesh.tcp.plugins.module_utils._drift import is_collection_s, owned
 from ansible_collections.servicemesh.tcp.plugins.module_utils._findings import finding
 from ansible_collections.servicemesh.tcp.plugins.module_utils._gateways import as_stored, read_gateways
+from ansible_collections.servicemesh.tcp.plugins.module_utils._istio import OWN_PORTS
 from ansible_collections.servicemesh.tcp.plugins.module_utils._istio_holders import clashes_elsewhere
 from ansible_collections.servicemesh.tcp.plugins.module_utils._limits import check_load_balancers
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import SET_LABEL, is_ours
@@ -40,6 +42,7 @@ def all_findings(read: Mapping[str, Any], mesh: Mesh, rows: Rows, now: datetime,
         *_clashes(mesh, rows),
         *_lost(mesh),
         *_stray(read),
+        *_lost_routes(read),
         *_translations(mesh, rows),
         *_certificates(read, now, expiry_days),
         *_limits(read, rows),
@@ -117,7 +120,8 @@ def _addresses(rows: Rows) -> list[Finding]:
 
 def _open_to_world(rows: Rows) -> list[Finding]:
     """Ports that the whole internet may use; what leads nowhere yet counts as well."""
-    world = [row for row in rows if row["open_to"]["scope"] == "world"]
+    # The gateways' health port has to be open to load balancers, and says no more than that they are ready.
+    world = [row for row in rows if row["open_to"]["scope"] == "world" and row["target_port"] not in OWN_PORTS]
     return [
         about(group, "OPEN_TO_WORLD", place, ports=_ports(group), addresses=", ".join(group[0]["addresses"]))
         for (place,), group in _by(world, "object").items()
@@ -169,6 +173,23 @@ def _stray(read: Mapping[str, Any]) -> list[Finding]:
             what="has no server for it" if item["exists"] else "does not exist",
         )
         for item in stray_rules(read["state"])
+    ]
+
+
+def _lost_routes(read: Mapping[str, Any]) -> list[Finding]:
+    """TCPRoutes that a listener has beside an older one (GEP-2644): both count as accepted."""
+    return [
+        about(
+            [],
+            "TCP_ROUTE_LOST",
+            route_name(route),
+            listener=listener,
+            gateway=f"Gateway (Gateway API) {namespace}/{name}",
+            winner=route_name(routes[0]),
+        )
+        for (namespace, name, listener), routes in sorted(attached_routes(read).items())
+        for route in routes[1:]
+        if route["kind"] == "TCPRoute"
     ]
 
 

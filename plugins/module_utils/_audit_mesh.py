@@ -23,6 +23,7 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._audit_rows import
 )
 from ansible_collections.servicemesh.tcp.plugins.module_utils._istio import OWN_PORTS, World
 from ansible_collections.servicemesh.tcp.plugins.module_utils._istio_names import full_gateway
+from ansible_collections.servicemesh.tcp.plugins.module_utils._names import COLLECTION
 
 Place = tuple[str, str]
 # Why a server has no listener, as a row says it; C(winner) is the Gateway in its way.
@@ -102,7 +103,7 @@ def front_rows(
     target = port["target_port"]
     manager = next((name for name, ports in service["managers"].items() if port["port"] in ports), None)
     common = {**base, "gateway": workload}
-    if manager:
+    if manager and manager != COLLECTION:
         common["owner"] = owner_of_manager(manager)
     if not isinstance(target, int):
         row = new_row(port=base["port"], **_without_port(common))

@@ -372,6 +372,11 @@ CATALOGUE: Mapping[str, Rule] = {
         " clients of port {port} would reach the new backend for a moment.",
         "Choose another target_port, or leave it out, or run once without this record.",
     ),
+    "TCP_ROUTE_LOST": Rule(
+        "warning",
+        "listener {listener} of {gateway} carries {winner} only, which is older; nothing on the object says so.",
+        "Give it a listener of its own, or remove it.",
+    ),
     "UNAUTHENTICATED": Rule(
         "error",
         "the API server does not take the credential: {message}",

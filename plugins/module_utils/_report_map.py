@@ -13,13 +13,13 @@ from typing import Any
 COLUMNS = ("clients", "load balancer", "gateway", "listener", "Service", "pods")
 # Pixels of a box, and between boxes.
 BOX = (176, 40)
-GAP = (44, 12)
+GAP = (38, 12)
 MARGIN = 8
 TOP = 28
 # Before which column a chain breaks.
 BROKEN_BEFORE = {"address": 1, "gateway": 2, "listener": 3, "route": 4, "backend": 5}
 # Letters that fit into a box of this width, in the two sizes of text.
-FITS = (24, 29)
+FITS = (22, 25)
 
 
 class _Map:
@@ -58,8 +58,11 @@ def hop_map(rows: Sequence[Mapping[str, Any]], most: int) -> dict[str, Any]:
     A node has C(id), C(column), C(x), C(y), C(text), C(detail), C(row) (the id of the row that it leads to, or '') and
     C(bad); an edge C(from), C(to), C(broken) and its curve as C(path).
     """
-    # Rows of one Service side by side, so that lines do not cross.
-    chosen = sorted(rows[:most], key=lambda row: (row["object"], row["port"] or 0, row["id"]))
+    # What shares a box side by side, so that lines do not cross and boxes do not meet.
+    chosen = sorted(
+        rows[:most],
+        key=lambda row: (row["object"], row["gateway"], row["open_to"]["text"], row["port"] or 0, row["id"]),
+    )
     drawn = _Map()
     line = 0
     for row in chosen:
@@ -124,7 +127,8 @@ def _draw(drawn: _Map, row: Mapping[str, Any], line: int) -> int:
 def _before_backends(row: Mapping[str, Any]) -> Iterable[tuple[int, tuple[Any, ...], str, str]]:
     """Return the boxes that a row has before its backends: column, key, text, detail."""
     yield 0, (row["object"], row["open_to"]["text"]), row["open_to"]["text"], "may connect"
-    yield 1, (row["object"],), row["object"].partition(" ")[2], ", ".join(row["addresses"]) or "no address"
+    addresses = ", ".join(row["addresses"]) or "no address"
+    yield 1, (row["object"],), row["object"].rpartition(" ")[2], f"{row['door']} {addresses}"
     if row["gateway"]:
         yield 2, (row["object"], row["gateway"]), row["gateway"], "gateway pods"
     port = "port not declared" if row["port"] is None else f"port {row['port']}"
