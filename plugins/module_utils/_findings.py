@@ -33,7 +33,7 @@ CATALOGUE: Mapping[str, Rule] = {
     ),
     "AUDIT_UNSEEN": Rule(
         "note",
-        "there is no right to read {paths}, so {what} is not seen.",
+        "there is no right to read {paths}; not seen is {what}.",
         "Grant the right; docs/rbac.yaml holds all that this collection needs.",
     ),
     "BACKEND_DEAD": Rule(

@@ -22,6 +22,7 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._plan import expos
 from ansible_collections.servicemesh.tcp.plugins.module_utils._portmap import port_map
 from ansible_collections.servicemesh.tcp.plugins.module_utils._sessions import Sessions
 from ansible_collections.servicemesh.tcp.plugins.module_utils._workload import bare_object, new_object
+from ansible_collections.servicemesh.tcp.tests.unit.plugins import audit_texts
 from ansible_collections.servicemesh.tcp.tests.unit.plugins.builders import (
     EDGE,
     EDGE_REFERENCE,
@@ -428,6 +429,13 @@ TEXTS = {
 }
 
 
+def test_the_whole_texts_of_an_audit():
+    said = {}
+    for item in audit_texts.provoked():
+        said.setdefault(item["code"], (item["severity"], render([item]).partition(" ")[2]))
+    assert {code: said.get(code) for code in audit_texts.TEXTS} == audit_texts.TEXTS
+
+
 @pytest.mark.parametrize("code", TEXTS)
 def test_the_whole_text_of_a_finding(code):
     provoke, text = TEXTS[code]
@@ -435,11 +443,12 @@ def test_the_whole_text_of_a_finding(code):
 
 
 def test_every_code_is_provoked():
-    assert set(TEXTS) == set(CATALOGUE)
+    assert set(TEXTS) | set(audit_texts.TEXTS) == set(CATALOGUE)
+    assert not set(TEXTS) & set(audit_texts.TEXTS)
 
 
 def test_a_code_keeps_its_severity():
-    milder = {code: rule.severity for code, rule in CATALOGUE.items() if rule.severity != "error"}
+    milder = {code: CATALOGUE[code].severity for code in TEXTS if CATALOGUE[code].severity != "error"}
     assert milder == {
         "CLASH_ELSEWHERE": "warning",
         "MESH_UNSEEN": "note",
