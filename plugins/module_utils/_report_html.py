@@ -33,6 +33,7 @@ with contextlib.suppress(ImportError):
 
 # Chains that the map shows; the table has all of them.
 MAP_ROWS = 40
+VERDICTS = {"unread": "not read", "bad": "broken", "fair": "needs a look", "good": "good"}
 WORDS = {"complete": "complete", "broken": "broken", "unseen": "not fully seen"}
 
 
@@ -128,7 +129,7 @@ def to_fleet_html(clusters: Iterable[Mapping[str, Any]], folder: str, taken: str
     for item in clusters:
         summary = item.get("summary")
         word, sentence = verdict(summary) if summary else ("unread", item.get("why") or "It was not read.")
-        rows.append({**item, "word": word, "sentence": sentence, "summary": summary})
+        rows.append({**item, "word": word, "label": VERDICTS[word], "sentence": sentence, "summary": summary})
     order = {"unread": 0, "bad": 1, "fair": 2, "good": 3}
     rows.sort(key=lambda row: (order[row["word"]], row["name"]))
     return Page(folder).render("fleet.html.j2", title="TCP into the fleet", rows=rows, taken=taken)
