@@ -40,7 +40,7 @@ def all_findings(read: Mapping[str, Any], mesh: Mesh, rows: Rows, now: datetime,
         *_open_to_world(rows),
         *_unreached(rows),
         *_clashes(mesh, rows),
-        *_lost(mesh),
+        *_lost(mesh, rows),
         *_stray(read),
         *_lost_routes(read),
         *_translations(mesh, rows),
@@ -146,7 +146,7 @@ def _rows_of(rows: Rows, subject: str) -> list[str]:
     return [row["id"] for row in rows if row["listener"] and f"Gateway {row['listener']}" in subject]
 
 
-def _lost(mesh: Mesh) -> list[Finding]:
+def _lost(mesh: Mesh, rows: Rows) -> list[Finding]:
     """Servers that no other Gateway keeps from listening, and that do not listen all the same."""
     codes = {"route": "LISTENER_WITHOUT_ROUTE", "privileged": "PORT_PRIVILEGED", "reserved": "LISTENER_RESERVED"}
     groups: dict[tuple[str, str, str], set[int]] = defaultdict(set)
@@ -158,7 +158,10 @@ def _lost(mesh: Mesh) -> list[Finding]:
     for (code, gateway, key), numbers in groups.items():
         values = {"ports": ports_text(numbers)}
         values |= {"kinds": "VirtualService"} if code == "LISTENER_WITHOUT_ROUTE" else {"gateway": key}
-        found.append(about([], code, f"Gateway {gateway}", **values))
+        broken = [
+            row for row in rows if (row["gateway"], row["listener"]) == (key, gateway) and row["state"] == "broken"
+        ]
+        found.append(about(broken, code, f"Gateway {gateway}", **values))
     return found
 
 

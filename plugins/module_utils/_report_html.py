@@ -23,7 +23,6 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._report_text impor
     backends_text,
     clean,
     place_text,
-    port_text,
     worst_first,
 )
 
@@ -83,7 +82,8 @@ def to_html(document: Mapping[str, Any], folder: str, fleet: str = "") -> str:
             "place": place_text(row),
             "detail": row["object"] if row["gateway"] else "",
             "address": ", ".join(row["addresses"]),
-            "port": port_text(row),
+            "port": "?" if row["port"] is None else row["port"],
+            "hosts": ", ".join(row["hosts"]),
             "sort_port": row["port"] or 0,
             "backend": backends_text(row),
             "owner": owner_text(row["owner"]),

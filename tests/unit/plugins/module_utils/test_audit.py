@@ -149,6 +149,8 @@ def test_findings_and_rows_name_each_other():
     document = audited()
     row = build.ways(document["rows"])["Service gateways/edge 2222"]
     assert row["findings"] == ["BACKEND_DEAD", "OPEN_TO_WORLD"]
+    row = build.ways(document["rows"])["Service legacy/istio-ingressgateway 9092"]
+    assert row["findings"] == ["LISTENER_WITHOUT_ROUTE", "OPEN_TO_WORLD"]
     dead = document["findings"][0]
     assert dead["rows"] == ["Service gateways/edge 2222"]
     assert dead["message"] == (
