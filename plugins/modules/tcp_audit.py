@@ -163,7 +163,7 @@ table:
   type: list
   elements: str
 findings:
-  description: The findings, the worst first; see C(docs/findings.md). RV(findings[].rows) are ids of rows.
+  description: The findings, the worst first; see C(docs/findings.md). Their C(rows) are ids of rows.
   returned: success
   type: list
   elements: dict

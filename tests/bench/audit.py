@@ -58,7 +58,10 @@ def cluster(services: int, gateways: int, ports: int) -> Iterator[tuple[str, Obj
     backends = [f"backend-{number}" for number in range(services - WORKLOADS)]
     for name in backends:
         item = build.service(name, NAMESPACE, build.port(5432), selector={"app": name})
-        yield f"{core}/services", bare(item, "v1", "Service")
+        service = bare(item, "v1", "Service")
+        # The API server of this lab has 254 addresses for Services.
+        service["spec"]["clusterIP"] = "None"
+        yield f"{core}/services", service
         [piece] = build.slices(item)
         piece["addressType"] = "IPv4"
         piece["endpoints"] = [{"addresses": ["10.1.2.3"], "conditions": {"ready": True}}]
