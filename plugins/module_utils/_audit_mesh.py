@@ -39,12 +39,26 @@ LOST: Mapping[str, str] = {
 }
 
 
+class _KnownWorld(World):
+    """A world whose tables are worked out once, however many ask for them."""
+
+    def __init__(self, state: Mapping[str, Any]) -> None:
+        super().__init__(state)
+        self._tables: dict[int, tuple[list[dict[str, Any]], list[dict[str, Any]]]] = {}
+
+    def table(self, workload: Mapping[str, Any]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+        """Return what World does; workloads are those of the state, which live as long as this."""
+        if id(workload) not in self._tables:
+            self._tables[id(workload)] = super().table(workload)
+        return self._tables[id(workload)]
+
+
 class Mesh:
     """What Istio makes of a cluster, indexed for an audit."""
 
     def __init__(self, read: Mapping[str, Any]) -> None:
         """Work out every workload's listeners once."""
-        self.world = World(read["state"])
+        self.world = _KnownWorld(read["state"])
         self.workloads = self.world.workloads()
         self.tables: dict[str, list[dict[str, Any]]] = {}
         self.lost: dict[str, list[dict[str, Any]]] = {}

@@ -45,13 +45,18 @@ CSV_COLUMNS = (
     "why",
     "findings",
 )
-MARKDOWN_PLAIN = re.compile(r"[A-Za-z0-9 ,.;:/-]")
-MERMAID_PLAIN = re.compile(r"[A-Za-z0-9 ,./:-]")
+MARKDOWN_SPECIAL = re.compile(r"[^A-Za-z0-9 ,.;:/-]")
+MERMAID_SPECIAL = re.compile(r"[^A-Za-z0-9 ,./:-]")
+# GitHub makes links of bare addresses.
+LINKED = re.compile(r"(?i)://|www\.")
 
 
 def clean(value: Any) -> str:
     """Return a value on one line, without what steers a terminal."""
-    return "".join(char if char.isprintable() else " " for char in str(value)).strip()
+    text = str(value)
+    if not text.isprintable():
+        text = "".join(char if char.isprintable() else " " for char in text)
+    return text.strip()
 
 
 def worst_first(rows: Iterable[Row]) -> list[Row]:
@@ -165,15 +170,13 @@ def to_csv(rows: Iterable[Row]) -> str:
 
 def markdown(value: Any) -> str:
     """Return text that Markdown shows as it is: everything that could mean something becomes an entity."""
-    text = "".join(char if MARKDOWN_PLAIN.match(char) else f"&#{ord(char)};" for char in clean(value))
-    # GitHub makes links of bare addresses; a word that begins a line may be a list.
-    text = text.replace("://", "&#58;//")
-    return re.sub(r"(?i)www\.", lambda match: match[0].replace(".", "&#46;"), text)
+    text = MARKDOWN_SPECIAL.sub(lambda match: f"&#{ord(match[0])};", clean(value))
+    return LINKED.sub(lambda match: match[0].replace(":", "&#58;").replace(".", "&#46;"), text)
 
 
 def mermaid(value: Any) -> str:
     """Return text for a label of Mermaid, in its own spelling of entities."""
-    return "".join(char if MERMAID_PLAIN.match(char) else f"#{ord(char)};" for char in clean(value))
+    return MERMAID_SPECIAL.sub(lambda match: f"#{ord(match[0])};", clean(value))
 
 
 def to_mermaid(rows: Sequence[Row], most: int = 30) -> str:
