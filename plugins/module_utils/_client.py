@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import json
 import socket
+import threading
 import traceback
 from collections import Counter
 from collections.abc import Mapping
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
 REQUEST_TIMEOUT = (10, 60)
 # Kubernetes API concepts, "Metadata-only fetches".
 METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+
+# An audit asks from several threads, and adding one to a counter is not one step.
+_COUNTING = threading.Lock()
 
 
 class ApiError(Exception):
@@ -130,7 +134,8 @@ class Api:
         accept: str | None,
     ) -> bytes:
         """Send one request and return the body of the answer."""
-        self.requests[method] += 1
+        with _COUNTING:
+            self.requests[method] += 1
         try:
             response = self._client.request(
                 method,

@@ -21,10 +21,30 @@ class Rule(NamedTuple):
 
 # docs/findings.md is made from this table; a code keeps its meaning for ever.
 CATALOGUE: Mapping[str, Rule] = {
+    "ADDRESS_MISSING": Rule(
+        "warning",
+        "its load balancer has no address, so nobody reaches {ports}.",
+        "Look at the object's events: the load balancer's controller says there what keeps it from giving one.",
+    ),
     "ADOPTION_DIFFERS": Rule(
         "error",
         "{key} {port} on gateway {gateway} is held by {holder}, and cannot be adopted: {difference}.",
         "Make the two equal first, or choose another port.",
+    ),
+    "AUDIT_UNSEEN": Rule(
+        "note",
+        "there is no right to read {paths}; not seen is {what}.",
+        "Grant the right; docs/rbac.yaml holds all that this collection needs.",
+    ),
+    "BACKEND_DEAD": Rule(
+        "error",
+        "nothing behind its port {port} is ready, and that is where these lead: {doors}.",
+        "Look at the Service's pods (selector, readiness), or close the port.",
+    ),
+    "BACKEND_GONE": Rule(
+        "error",
+        "it does not exist or lacks port {port}, and that is where these lead: {doors}.",
+        "Create the Service or its port, mend the route, or close the port.",
     ),
     "BACKEND_MISSING": Rule(
         "error",
@@ -45,6 +65,21 @@ CATALOGUE: Mapping[str, Rule] = {
         "warning",
         "the connection to CatalogSource {catalog} is {state}, and OLM resolves nothing while it is so.",
         "Look at that catalogue's pod; the run waits for it until its time is up.",
+    ),
+    "CERTIFICATE_EXPIRED": Rule(
+        "error",
+        "its certificate ended on {end}.",
+        "Renew it; clients that verify are refused.",
+    ),
+    "CERTIFICATE_EXPIRES": Rule(
+        "warning",
+        "its certificate ends on {end}, in {days} days.",
+        "Renew it before; tcp_audit_expiry_days says how early this is told.",
+    ),
+    "CERTIFICATE_UNSEEN": Rule(
+        "note",
+        "the certificates of {secrets} were not seen, so when they end is not known.",
+        "Let the audit read Secrets of type kubernetes.io/tls in those namespaces, or look there yourself.",
     ),
     "CLAIM_EXCEEDED": Rule(
         "error",
@@ -414,6 +449,21 @@ CATALOGUE: Mapping[str, Rule] = {
         "this run renewed the gateway's Lease {seconds} s ago and lost it since; another one may be writing by now.",
         "Nothing more was written. Run it again: it goes on from what is there.",
     ),
+    "LISTENER_RESERVED": Rule(
+        "warning",
+        "its server on {ports} gets no listener on the pods of {gateway}: the port is the proxy's own.",
+        "Choose another port.",
+    ),
+    "LISTENER_UNREACHED": Rule(
+        "note",
+        "it listens on {ports} of the pods of {gateway}, but no Service leads there from outside.",
+        "Add the port to the gateway's Service, or remove the server if nobody inside the cluster uses it.",
+    ),
+    "LISTENER_WITHOUT_ROUTE": Rule(
+        "warning",
+        "its server on {ports} has no {kinds}, so connections are refused.",
+        "Write the route (its gateway, port and hosts must match the server's), or remove the server.",
+    ),
     "MAX_PORTS_EXCEEDED": Rule(
         "warning",
         "it has {count} ports, and service.max_ports is {max_ports}.",
@@ -521,6 +571,11 @@ CATALOGUE: Mapping[str, Rule] = {
         " to install"
         " {packages}.",
         "Install OLM, or install the mesh without operators (provider helm or existing of role control_plane).",
+    ),
+    "OPEN_TO_WORLD": Rule(
+        "warning",
+        "anybody on the internet may use {ports} at {addresses}.",
+        "If that is not meant, set the Service's source ranges, or an AuthorizationPolicy for the gateway's port.",
     ),
     "OPERATOR_BY_HAND": Rule(
         "note",
@@ -642,6 +697,11 @@ CATALOGUE: Mapping[str, Rule] = {
         "{key} {port} is out of range; allowed is {allowed}.",
         "Choose a port within the range.",
     ),
+    "PORT_PRIVILEGED": Rule(
+        "warning",
+        "its server on {ports} gets no listener on the pods of {gateway}, which may not bind ports below 1024.",
+        "Lead the Service's port to a target port from 1024 on.",
+    ),
     "PORT_RESERVED": Rule(
         "error",
         "{key} {port} lies within 15000-15099, which Istio's proxy keeps for itself (15021 is its health port).",
@@ -658,6 +718,11 @@ CATALOGUE: Mapping[str, Rule] = {
         "{key} {port} on gateway {gateway} is already held by {holder}.",
         "Choose another port: Istio would drop the later of the two without a word.",
     ),
+    "PORT_TRANSLATED_TWICE": Rule(
+        "warning",
+        "port {port} is led by {services}; Istio takes the older Service's, so clients of the other miss the listener.",
+        "Give both Services the same target port.",
+    ),
     "REVISION_UNCLEAR": Rule(
         "error",
         "the cluster has several mesh revisions ({revisions}) and none is the default.",
@@ -672,6 +737,16 @@ CATALOGUE: Mapping[str, Rule] = {
         "error",
         "it lacks rights that the installation needs: {rights}.",
         "Grant them; docs/rbac-install.yaml holds all that installing needs.",
+    ),
+    "ROUTE_NOT_ADMITTED": Rule(
+        "warning",
+        "no router serves it: {why}.",
+        "Mend what the router says, or remove the Route.",
+    ),
+    "ROUTE_WITHOUT_LISTENER": Rule(
+        "warning",
+        "its rule for {ports} leads nowhere: Gateway {gateway} {what}.",
+        "Add the server to the Gateway, or remove the rule.",
     ),
     "SECURITY_GROUP_RULES": Rule(
         "warning",
@@ -690,6 +765,11 @@ CATALOGUE: Mapping[str, Rule] = {
         "its selector {selector} also takes the pods of {pods}; the ports are opened there, too.",
         "Give the gateway a selector with labels that only its own pods have.",
     ),
+    "SERVICE_PORT_WITHOUT_LISTENER": Rule(
+        "warning",
+        "nothing listens behind {ports} on the pods of {gateway}.",
+        "Add a Gateway's server with a route, or take the port off the Service.",
+    ),
     "SESSIONS_UNSEEN": Rule(
         "warning",
         "this run cuts whatever is open on {ports}, and what is open could not be seen: {why}.",
@@ -699,6 +779,16 @@ CATALOGUE: Mapping[str, Rule] = {
         "warning",
         "this run ends open sessions: {sessions}.",
         "Let them finish, or name the ports in tcp_allow_drain. With tcp_session_policy=refuse this is an error.",
+    ),
+    "SET_DIFFERS": Rule(
+        "warning",
+        "{what}.",
+        "Run expose_tcp with this inventory, or mend the inventory.",
+    ),
+    "SET_DRIFT": Rule(
+        "warning",
+        "{manager} changed {fields}, which this collection writes.",
+        "Run expose_tcp for its set, which sets it back, or bring the change into the inventory.",
     ),
     "SET_SHRINKS": Rule(
         "error",
@@ -763,6 +853,11 @@ CATALOGUE: Mapping[str, Rule] = {
         "target port {target} on gateway {gateway} is still that of port {port}, which this run closes or moves:"
         " clients of port {port} would reach the new backend for a moment.",
         "Choose another target_port, or leave it out, or run once without this record.",
+    ),
+    "TCP_ROUTE_LOST": Rule(
+        "warning",
+        "listener {listener} of {gateway} carries {winner} only, which is older; nothing on the object says so.",
+        "Give it a listener of its own, or remove it.",
     ),
     "UNAUTHENTICATED": Rule(
         "error",

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Measure the budgets on the lab against what a user would do otherwise, as ratios in one run.
 
-Usage: bench.py [publish] [planning] [capacity] [--ports 10,100,1000] [--write]
+Usage: bench.py [publish] [planning] [capacity] [audit] [--ports 10,100,1000] [--write]
 
 With --write the tables go to docs/benchmarks.md, each part in the place of its last measurement.
 """
@@ -22,6 +22,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "integration" / "collection"))
 os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 
+import audit
 import capacity
 import planning
 import report
@@ -78,10 +79,12 @@ def main() -> None:
     parser.add_argument("--write", action="store_true", help="write docs/benchmarks.md")
     options = parser.parse_args()
     counts = [int(word) for word in options.ports.split(",")]
-    parts = options.parts or ["planning", "publish", "capacity"]
+    parts = options.parts or ["planning", "publish", "capacity", "audit"]
     tables = {}
     if "planning" in parts:
         tables["planning"] = planning.rows()
+    if "audit" in parts:
+        tables["audit"] = audit.rows()
     folder = ROOT / ".lab" / "lab"
     cluster = Cluster(admin=folder / "kubeconfig", limited=folder / "kubeconfig-tcp")
     with tempfile.TemporaryDirectory() as scratch:

@@ -15,6 +15,7 @@ Table = Sequence[Sequence[str]]
 HEADS: Mapping[str, tuple[str, ...]] = {
     "planning": ("records", "foreign Gateways", "seconds", "per record, against the first row"),
     "publish": ("ports", "what", "way", "seconds", "times ours"),
+    "audit": ("Services", "Gateways", "ports", "reading", "judging", "report", "whole playbook", "requests"),
     "capacity": ("ports", "gateway pod", "istiod", "from the last write to the last port's answer"),
 }
 

@@ -19,7 +19,7 @@ SERVED = re.compile(
     (README|CHANGELOG)\.md | LICENSE | (MANIFEST|FILES)\.json
     | meta/(runtime|execution-environment)\.yml | meta/ee-requirements\.txt
     | changelogs/(config|changelog)\.yaml
-    | docs/.+\.(md|yaml|yml)
+    | docs/.+\.(json|md|yaml|yml)
     | inventories/(?!lab/).+\.(md|yml)
     | playbooks/[a-z_-]+\.(yml|md) | playbooks/(tasks|templates|vars)/.+
     | plugins/(action|doc_fragments|filter|module_utils|modules|plugin_utils)/[a-z_]+\.(py|yml)

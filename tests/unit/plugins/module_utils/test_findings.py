@@ -22,7 +22,7 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._plan import expos
 from ansible_collections.servicemesh.tcp.plugins.module_utils._portmap import port_map
 from ansible_collections.servicemesh.tcp.plugins.module_utils._sessions import Sessions
 from ansible_collections.servicemesh.tcp.plugins.module_utils._workload import bare_object, new_object
-from ansible_collections.servicemesh.tcp.tests.unit.plugins import plane_findings
+from ansible_collections.servicemesh.tcp.tests.unit.plugins import audit_texts, plane_findings
 from ansible_collections.servicemesh.tcp.tests.unit.plugins.builders import (
     EDGE,
     EDGE_REFERENCE,
@@ -529,6 +529,13 @@ TEXTS = {
 }
 
 
+def test_the_whole_texts_of_an_audit():
+    said = {}
+    for item in audit_texts.provoked():
+        said.setdefault(item["code"], (item["severity"], render([item]).partition(" ")[2]))
+    assert {code: said.get(code) for code in audit_texts.TEXTS} == audit_texts.TEXTS
+
+
 @pytest.mark.parametrize("code", TEXTS)
 def test_the_whole_text_of_a_finding(code):
     provoke, text = TEXTS[code]
@@ -538,10 +545,12 @@ def test_the_whole_text_of_a_finding(code):
 def test_every_code_is_provoked():
     # The verdicts on a broken chain are test_hops'.
     assert set(TEXTS) == {code for code in CATALOGUE if not code.startswith("HOP_")}
+    assert set(TEXTS) | set(audit_texts.TEXTS) == set(CATALOGUE)
+    assert not set(TEXTS) & set(audit_texts.TEXTS)
 
 
 def test_a_code_keeps_its_severity():
-    milder = {code: rule.severity for code, rule in CATALOGUE.items() if rule.severity != "error"}
+    milder = {code: CATALOGUE[code].severity for code in TEXTS if CATALOGUE[code].severity != "error"}
     assert milder == {
         "CATALOG_NOT_READY": "warning",
         "CLASH_ELSEWHERE": "warning",

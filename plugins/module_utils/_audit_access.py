@@ -1,0 +1,208 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Whom a port is open to: by its addresses, its load balancer's source ranges and the gateway's AuthorizationPolicies.
+
+This module_util is **PRIVATE** and should only be used by this collection. Breaking changes can occur any time.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+ANYWHERE = frozenset(("0.0.0.0/0", "::/0"))
+RANGES_ANNOTATION = "service.beta.kubernetes.io/load-balancer-source-ranges"
+# Annotations that make a load balancer an internal one, as the clouds' controllers document them.
+INTERNAL: Mapping[str, tuple[str, ...]] = {
+    "service.beta.kubernetes.io/aws-load-balancer-internal": ("true", "0.0.0.0/0"),
+    "service.beta.kubernetes.io/aws-load-balancer-scheme": ("internal",),
+    "service.beta.kubernetes.io/azure-load-balancer-internal": ("true",),
+    "networking.gke.io/load-balancer-type": ("internal",),
+    "cloud.google.com/load-balancer-type": ("internal",),
+}
+# What of a policy's source a plain TCP client from outside can fulfil.
+ADDRESSES = ("ipBlocks", "remoteIpBlocks")
+NOT_ADDRESSES = ("notIpBlocks", "notRemoteIpBlocks")
+
+
+def source_ranges(service: Mapping[str, Any]) -> list[str]:
+    """Return the ranges that a Service's load balancer lets in, none where it lets in all.
+
+    The annotation counts where the field is empty (kubernetes k8s.io/cloud-provider/service/helpers).
+    """
+    if service["spec"].get("type") != "LoadBalancer":
+        return []
+    ranges = service["spec"].get("loadBalancerSourceRanges") or []
+    if not ranges:
+        text = (service["metadata"].get("annotations") or {}).get(RANGES_ANNOTATION, "")
+        ranges = [item.strip() for item in text.split(",") if item.strip()]
+    return [] if ANYWHERE & set(ranges) else sorted(ranges)
+
+
+def is_internal(service: Mapping[str, Any]) -> bool:
+    """Tell whether a Service asks for a load balancer that the internet does not reach."""
+    annotations = service["metadata"].get("annotations") or {}
+    return any(annotations.get(key, "").lower() in values for key, values in INTERNAL.items())
+
+
+def is_public(address: str) -> bool:
+    """Tell whether the internet can route to an address; of a host name that is not known, so it counts."""
+    try:
+        return ipaddress.ip_address(address).is_global
+    except ValueError:
+        return bool(address)
+
+
+def policies_of(
+    policies: Iterable[Mapping[str, Any]], workload: Mapping[str, Any], roots: Iterable[str]
+) -> list[Mapping[str, Any]]:
+    """Return the AuthorizationPolicies that hold for a workload.
+
+    istio.io "Authorization Policy": those of its namespace and of the mesh's root namespace, if their selector is part
+    of its labels. One with targetRefs is for the Gateway API.
+    """
+    found = []
+    for item in policies:
+        spec = item.get("spec") or {}
+        if item["metadata"]["namespace"] not in (workload["namespace"], *roots) or spec.get("targetRefs"):
+            continue
+        wanted = (spec.get("selector") or {}).get("matchLabels") or {}
+        if wanted.items() <= workload["labels"].items():
+            found.append(item)
+    return found
+
+
+class Access:
+    """Whom the policies of one workload let in, asked port by port."""
+
+    def __init__(self, policies: Iterable[Mapping[str, Any]]) -> None:
+        self._by_action: dict[str, list[Mapping[str, Any]]] = {}
+        for item in policies:
+            action = (item.get("spec") or {}).get("action", "ALLOW")
+            self._by_action.setdefault(action, []).append(item)
+
+    def of(self, port: int) -> dict[str, Any]:
+        """Return C({allowed, denied, policies}) for a port of the pods.
+
+        C(allowed) is V(None) for everybody, else the ranges (none: nobody); C(denied) the ranges that are shut out, and
+        V(None) for everybody. C(policies) name what decided.
+        """
+        allow = self._by_action.get("ALLOW", [])
+        named = []
+        allowed: list[str] | None = None
+        if allow:
+            allowed = []
+            for item in allow:
+                for rule in _rules_for(item, port):
+                    sources = _sources(rule)
+                    named.append(_name(item))
+                    if sources is None:
+                        allowed = None
+                        break
+                    allowed += sources
+                if allowed is None:
+                    break
+            named += [_name(item) for item in allow if not named]
+        denied: list[str] | None = []
+        for item in self._by_action.get("DENY", []):
+            for rule in _rules_for(item, port):
+                sources = _sources(rule)
+                named.append(_name(item))
+                denied = None if sources is None or denied is None else denied + sources
+        named += [_name(item) for item in self._by_action.get("CUSTOM", []) if _rules_for(item, port)]
+        return {
+            "allowed": None if allowed is None else sorted(set(allowed)),
+            "denied": None if denied is None else sorted(set(denied)),
+            "policies": sorted(set(named)),
+        }
+
+
+def _name(item: Mapping[str, Any]) -> str:
+    return f"{item['metadata']['namespace']}/{item['metadata']['name']}"
+
+
+def _rules_for(item: Mapping[str, Any], port: int) -> list[Mapping[str, Any]]:
+    """Return the rules of a policy that can match plain TCP on a port.
+
+    A rule with fields of HTTP never matches TCP where it allows, and always where it denies (istio.io "Authorization
+    Policy", "using HTTP fields on TCP"); then only its ports count, which is what makes one without ports so harmful.
+    """
+    spec = item.get("spec") or {}
+    return [rule for rule in spec.get("rules") or [] if _matches(rule, port, spec.get("action", "ALLOW"))]
+
+
+def _matches(rule: Mapping[str, Any], port: int, action: str) -> bool:
+    operations = [entry.get("operation") or {} for entry in rule.get("to") or []]
+    if operations and not any(_takes(operation, port, action) for operation in operations):
+        return False
+    for condition in rule.get("when") or []:
+        if condition["key"] == "destination.port":
+            if condition.get("values") and str(port) not in condition["values"]:
+                return False
+            if str(port) in (condition.get("notValues") or []):
+                return False
+        elif condition["key"].startswith("request.") and action != "DENY":
+            return False
+    return True
+
+
+def _takes(operation: Mapping[str, Any], port: int, action: str) -> bool:
+    if any(operation.get(key) for key in ("hosts", "methods", "paths")) and action != "DENY":
+        return False
+    if operation.get("ports") and str(port) not in operation["ports"]:
+        return False
+    return str(port) not in (operation.get("notPorts") or [])
+
+
+def _sources(rule: Mapping[str, Any]) -> list[str] | None:
+    """Return the ranges of a rule's sources, V(None) for everybody; other fields need a peer of the mesh: nobody."""
+    if not rule.get("from"):
+        return None
+    found: list[str] = []
+    for entry in rule["from"]:
+        source = entry.get("source") or {}
+        ranges = [item for key in ADDRESSES for item in source.get(key) or []]
+        if any(key not in (*ADDRESSES, *NOT_ADDRESSES) for key, value in source.items() if value):
+            continue
+        if not ranges or ANYWHERE & set(ranges):
+            outside = [item for key in NOT_ADDRESSES for item in source.get(key) or []]
+            if not outside:
+                return None
+            ranges = [f"not {item}" for item in outside]
+        found += ranges
+    return found
+
+
+def open_to(
+    addresses: Iterable[str], ranges: Iterable[str], internal: bool, access: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """Return whom a port is open to: C({scope, ranges, policies, text}).
+
+    C(scope): V(world) (anybody on the internet), V(network) (whoever reaches the address), V(ranges) (only these),
+    V(nobody) (a policy shuts everybody out).
+    """
+    ranges, addresses = list(ranges), list(addresses)
+    policies = list(access["policies"]) if access else []
+    allowed = access["allowed"] if access else None
+    denied = access["denied"] if access else []
+    if denied is None or allowed == []:
+        return {"scope": "nobody", "ranges": [], "policies": policies, "text": "nobody, a policy refuses all"}
+    limits = [*ranges, *(allowed or [])]
+    without = f", but not {_listed(denied)}" if denied else ""
+    if ranges and allowed is not None:
+        text = f"{_listed(ranges)}, of these {_listed(allowed)}"
+    elif limits:
+        text = _listed(limits)
+    elif not internal and any(map(is_public, addresses)):
+        return {"scope": "world", "ranges": [], "policies": policies, "text": f"the whole internet{without}"}
+    else:
+        return {"scope": "network", "ranges": [], "policies": policies, "text": f"whoever reaches it{without}"}
+    return {"scope": "ranges", "ranges": limits, "policies": policies, "text": text + without}
+
+
+def _listed(items: Iterable[str], most: int = 4) -> str:
+    """Write a few of the items, and how many more there are."""
+    items = list(items)
+    more = f" and {len(items) - most} more" if len(items) > most else ""
+    return ", ".join(items[:most]) + more

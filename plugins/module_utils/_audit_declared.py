@@ -1,0 +1,58 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What an inventory declares, held against what its set has on the cluster.
+
+This module_util is **PRIVATE** and should only be used by this collection. Breaking changes can occur any time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ansible_collections.servicemesh.tcp.plugins.module_utils._findings import errors, finding
+from ansible_collections.servicemesh.tcp.plugins.module_utils._plan_text import ports_text
+from ansible_collections.servicemesh.tcp.plugins.module_utils._portmap import port_map
+from ansible_collections.servicemesh.tcp.plugins.module_utils._view import View
+
+Key = tuple[str, str, int]
+
+
+def differences(
+    state: Mapping[str, Any], ports: Iterable[Any], gateways: Iterable[Any], set_name: str, cluster_domain: str
+) -> list[dict[str, Any]]:
+    """Return how a set on the cluster differs from its records: one finding for each gateway and kind of difference."""
+    mapped = port_map(ports, gateways, state, set_name=set_name, cluster_domain=cluster_domain)
+    refused = errors(mapped["findings"])
+    if refused:
+        codes = ", ".join(sorted({item["code"] for item in refused}))
+        return [
+            _differs(set_name, f"its records are refused as the cluster is now ({codes}), so they were not compared")
+        ]
+    wanted = {(item["namespace"], item["gateway"], item["port"]): item for item in mapped["ports"]}
+    there = {(item["namespace"], item["gateway"], item["port"]): item for item in View(state).listeners(set_name)}
+    found = []
+    for what, keys in (
+        ("declared, but not published", wanted.keys() - there.keys()),
+        ("published, but not declared", there.keys() - wanted.keys()),
+        ("published to another backend than declared", _moved(wanted, there)),
+    ):
+        for namespace, gateway in sorted({key[:2] for key in keys}):
+            numbers = {key[2] for key in keys if key[:2] == (namespace, gateway)}
+            verb = "are" if len(numbers) > 1 else "is"
+            found.append(_differs(set_name, f"{ports_text(numbers)} of gateway {namespace}/{gateway} {verb} {what}"))
+    return found
+
+
+def _moved(wanted: Mapping[Key, Mapping[str, Any]], there: Mapping[Key, Mapping[str, Any]]) -> set[Key]:
+    """Return the ports that lead somewhere else; a port without a destination is half written, and so differs too."""
+    return {
+        key
+        for key in wanted.keys() & there.keys()
+        if (wanted[key]["backend"]["host"], wanted[key]["backend"]["port"])
+        != (there[key]["host"], there[key]["backend_port"])
+    }
+
+
+def _differs(set_name: str, what: str) -> dict[str, Any]:
+    return {**finding("SET_DIFFERS", f"set {set_name!r}", what=what), "rows": []}
