@@ -62,6 +62,11 @@ CATALOGUE: Mapping[str, Rule] = {
         "its server on {ports} gets no listener on the pods of {pods}, because {winner} {reason}.",
         "Tell its owner, Istio does not; this run touches neither of the two.",
     ),
+    "CLUSTER_OPERATOR_UNWELL": Rule(
+        "warning",
+        "it is {trouble}.",
+        "See 'oc describe' of it; an installation may fail for the same cause.",
+    ),
     "CLUSTER_UNREACHABLE": Rule(
         "error",
         "the API server does not answer: {message}",
@@ -80,7 +85,8 @@ CATALOGUE: Mapping[str, Rule] = {
     "FORBIDDEN": Rule(
         "error",
         "the API server refuses to {verb}: {message}",
-        "Grant the right; docs/rbac.yaml holds all that this collection needs.",
+        "Grant the right; docs/rbac.yaml holds all that publishing needs, docs/rbac-install.yaml all for"
+        " installing a mesh.",
     ),
     "FRONT_SERVICE_TAKEN": Rule(
         "error",
@@ -203,7 +209,8 @@ CATALOGUE: Mapping[str, Rule] = {
     "MESH_UNSEEN": Rule(
         "note",
         "there is no right to read {paths}, so who gets in whose way there is not seen.",
-        "Grant the right; docs/rbac.yaml holds all that this collection needs.",
+        "Grant the right; docs/rbac.yaml holds all that publishing needs, docs/rbac-install.yaml all for"
+        " installing a mesh.",
     ),
     "NAMESPACE_IN_USE": Rule(
         "error",
@@ -230,6 +237,11 @@ CATALOGUE: Mapping[str, Rule] = {
         "error",
         "the name {name!r} is used {times} times.",
         "Names are unique: {scope}.",
+    ),
+    "NODE_NOT_READY": Rule(
+        "warning",
+        "it is not ready: {trouble}.",
+        "Nothing is scheduled there; see that the other nodes have room.",
     ),
     "NODE_PORTS_EXHAUSTED": Rule(
         "error",
@@ -382,6 +394,11 @@ CATALOGUE: Mapping[str, Rule] = {
         "error",
         "the mesh has no revision {revision!r}; it has {revisions}.",
         "Mend the gateway's 'mesh', or leave it out.",
+    ),
+    "RIGHT_MISSING": Rule(
+        "error",
+        "it lacks rights that the installation needs: {rights}.",
+        "Grant them; docs/rbac-install.yaml holds all that installing needs.",
     ),
     "SECURITY_GROUP_RULES": Rule(
         "warning",

@@ -10,9 +10,9 @@ from __future__ import annotations
 from typing import Any
 
 from ansible_collections.servicemesh.tcp.plugins.module_utils._findings import finding
-from ansible_collections.servicemesh.tcp.plugins.module_utils._names import COLLECTION, is_ours
+from ansible_collections.servicemesh.tcp.plugins.module_utils._names import is_ours
 from ansible_collections.servicemesh.tcp.plugins.module_utils._operator_view import Item, OperatorView
-from ansible_collections.servicemesh.tcp.plugins.module_utils._steps import Step, await_step
+from ansible_collections.servicemesh.tcp.plugins.module_utils._steps import Step, await_step, patch_step
 from ansible_collections.servicemesh.tcp.plugins.module_utils._workload import bare_object
 
 
@@ -42,7 +42,7 @@ def install_steps(items: list[dict[str, Any]], view: OperatorView) -> dict[str, 
     waits = []
     for item, subscription in pairs:
         ready = is_ready(item, subscription, view)
-        target = subscription["installed"] if ready else _target(item, subscription)
+        target = _target(item, subscription)
         obj = bare_object("Subscription", subscription["name"], subscription["namespace"])
         waits.append(await_step(obj, {"csv": target} if target else {}))
         plan = view.plan_of(subscription)
@@ -75,9 +75,7 @@ def _objection(item: Item, subscription: Item, plan: Item, target: str, wanted: 
 def _approve(plan: Item) -> Step:
     """Approve just the InstallPlan that was read, with just what was in it."""
     patch = [
-        {"op": "test", "path": "/metadata/uid", "value": plan["uid"]},
         {"op": "test", "path": "/spec/clusterServiceVersionNames", "value": plan["csvs"]},
         {"op": "replace", "path": "/spec/approved", "value": True},
     ]
-    obj = bare_object("InstallPlan", plan["name"], plan["namespace"])
-    return {"state": "patched", "object": obj, "manager": COLLECTION, "patch": patch, "adopt": True}
+    return patch_step(bare_object("InstallPlan", plan["name"], plan["namespace"]), plan["uid"], patch)

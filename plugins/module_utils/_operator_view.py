@@ -52,8 +52,8 @@ class OperatorView:
         ]
 
     def csv_of(self, subscription: Item) -> Item | None:
-        """Return the ClusterServiceVersion that a Subscription has installed."""
-        return self.csvs.get((subscription["namespace"], subscription["installed"]))
+        """Return the ClusterServiceVersion that a Subscription has installed, or is about to."""
+        return self.csvs.get((subscription["namespace"], subscription["installed"] or subscription["current"]))
 
     def plan_of(self, subscription: Item) -> Item | None:
         """Return the InstallPlan that a Subscription has yet to install."""

@@ -18,7 +18,7 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._operator_install 
 from ansible_collections.servicemesh.tcp.plugins.module_utils._operator_records import preset_of, read_operators
 from ansible_collections.servicemesh.tcp.plugins.module_utils._operator_removal import removal_plan
 from ansible_collections.servicemesh.tcp.plugins.module_utils._operator_view import Item, OperatorView
-from ansible_collections.servicemesh.tcp.plugins.module_utils._steps import Step, apply_step
+from ansible_collections.servicemesh.tcp.plugins.module_utils._steps import Step, apply_step, patch_step
 from ansible_collections.servicemesh.tcp.plugins.module_utils._workload import bare_object, new_object
 
 OURS = {MANAGED_BY_LABEL: COLLECTION}
@@ -74,8 +74,8 @@ def _subscribe(items: list[dict[str, Any]], view: OperatorView, namespace_state:
             steps += changes
             findings += found
             second |= bool(changes) or not is_ready(item, there[0], view)
-        elif found_elsewhere(item, view, findings):
-            continue
+        elif elsewhere := _elsewhere(item, view):
+            findings += elsewhere
         else:
             new.append(item)
     findings += _obstacles(new, view, namespace_state)
@@ -84,18 +84,15 @@ def _subscribe(items: list[dict[str, Any]], view: OperatorView, namespace_state:
     return {"steps": steps, "findings": findings, "second": second or bool(new)}
 
 
-def found_elsewhere(item: Item, view: OperatorView, findings: list[dict[str, str]]) -> bool:
-    """Tell whether an operator is there without a Subscription, and say that it is left alone."""
-    orphans = view.orphans(item["name"])
-    by_hand = view.by_hand(preset_of(item["name"]))
-    if orphans:
-        place = f"{orphans[0]['namespace']}/{orphans[0]['name']}"
-        phase = orphans[0]["phase"] or "without a phase"
-        findings.append(finding("OPERATOR_UNSUBSCRIBED", _subject(item), csv=place, phase=phase))
-    elif by_hand:
-        place = f"{by_hand[0]['namespace']}/{by_hand[0]['name']}"
-        findings.append(finding("OPERATOR_BY_HAND", _subject(item), deployment=place))
-    return bool(orphans or by_hand)
+def _elsewhere(item: Item, view: OperatorView) -> list[dict[str, str]]:
+    """Say that an operator is there without a Subscription, and left alone; nothing where it is not there."""
+    for csv in view.orphans(item["name"]):
+        place, phase = f"{csv['namespace']}/{csv['name']}", csv["phase"] or "without a phase"
+        return [finding("OPERATOR_UNSUBSCRIBED", _subject(item), csv=place, phase=phase)]
+    for deployment in view.by_hand(preset_of(item["name"])):
+        place = f"{deployment['namespace']}/{deployment['name']}"
+        return [finding("OPERATOR_BY_HAND", _subject(item), deployment=place)]
+    return []
 
 
 def _subject(item: Item) -> str:
@@ -125,14 +122,12 @@ def _keep(item: Item, there: Item) -> tuple[list[Step], list[dict[str, str]]]:
         return [], findings
     if ours:
         spec = {field: item[key] or there[key] for key, field in FIELDS.items()}
-        return [
-            apply_step(_subscription(item["name"], there["name"], there["namespace"], spec, there["starting_csv"]))
-        ], (findings)
+        obj = _subscription(item["name"], there["name"], there["namespace"], spec, there["starting_csv"])
+        return [apply_step(obj)], findings
     if item["adopt"]:
-        patch = [{"op": "test", "path": "/metadata/uid", "value": there["uid"]}]
-        patch += [{"op": "add", "path": f"/spec/{FIELDS[key]}", "value": value} for key, value in wanted.items()]
+        patch = [{"op": "add", "path": f"/spec/{FIELDS[key]}", "value": value} for key, value in wanted.items()]
         obj = bare_object("Subscription", there["name"], there["namespace"])
-        return [{"state": "patched", "object": obj, "manager": COLLECTION, "patch": patch, "adopt": True}], findings
+        return [patch_step(obj, there["uid"], patch)], findings
     return [], findings
 
 

@@ -73,7 +73,7 @@ def wait_for(api: Api, steps: Iterable[Mapping[str, Any]], seconds: int, tell: T
 
 def settle(api: Api, module: AnsibleModule, steps: Sequence[Mapping[str, Any]], findings: Sequence[Any] = ()) -> None:
     """Wait as long as the module's option C(wait_timeout) says, and fail with what still lacks then."""
-    lacking = wait_for(api, steps, module.params["wait_timeout"], teller(module.params.get("progress_file")))
+    lacking = wait_for(api, steps, module.params["wait_timeout"], teller(module.params["progress_file"]))
     if lacking:
         module.fail_json(msg=lacking, findings=list(findings))
 

@@ -69,6 +69,12 @@ def await_step(obj: Mapping[str, Any], until: Mapping[str, Any] | None = None) -
     }
 
 
+def patch_step(obj: Mapping[str, Any], uid: str, operations: Iterable[Mapping[str, Any]]) -> Step:
+    """Change single fields of somebody else's object, if it is still the one that was read."""
+    same = {**obj, "metadata": {**obj["metadata"], "uid": uid}}
+    return {"state": "patched", "object": same, "manager": COLLECTION, "patch": list(operations), "adopt": True}
+
+
 def remove_step(obj: Mapping[str, Any], wait: bool = False) -> Step:
     """Remove an object that is ours."""
     return {"state": "absent", "object": obj, "manager": COLLECTION, "force": False, "wait": wait}

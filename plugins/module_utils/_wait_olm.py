@@ -33,13 +33,13 @@ LASTING = ("ConstraintsNotSatisfiable", "InvalidCatalog")
 def subscription_lacks(obj: Mapping[str, Any], until: Mapping[str, Any], look: Look) -> str:
     """Return what a Subscription's operator still lacks.
 
-    C(until.csv) is the ClusterServiceVersion that must be installed, by default the newest that was resolved. With
-    C(until.resolved) an InstallPlan or an installed operator is enough.
+    C(until.csv) is the ClusterServiceVersion that must be installed, by default whichever is, or is about to be: OLM
+    may go on to the next version any time. With C(until.resolved) an InstallPlan or an installed operator is enough.
     """
     status = obj.get("status") or {}
     namespace = obj["metadata"]["namespace"]
     installed, current = status.get("installedCSV", ""), status.get("currentCSV", "")
-    wanted = until.get("csv") or current
+    wanted = until.get("csv") or installed or current
     plan_name = (status.get("installPlanRef") or {}).get("name", "")
     if until.get("resolved") and (plan_name or installed):
         return ""

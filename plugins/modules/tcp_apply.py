@@ -66,10 +66,11 @@ options:
       until:
         description:
           - What an object is held against while it is waited for.
-          - For a C(Subscription), C(csv) is the ClusterServiceVersion that has to be installed, by default the newest
-            that was resolved. With C(resolved=true) it is enough that an InstallPlan was made.
+          - For a C(Subscription), C(csv) is the ClusterServiceVersion that has to be installed, by default whichever
+            is. With C(resolved=true) it is enough that an InstallPlan was made.
           - For a C(ServiceMeshMemberRoll), C(joined) are namespaces that it must have configured, C(left) ones that it
             may not have any more.
+          - With C(absent=true), an object that somebody else removes must be gone.
         type: dict
         default: {}
       drain:

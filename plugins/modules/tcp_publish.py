@@ -116,6 +116,12 @@ options:
       make between two writes (C(LEASE_LOST)).
     type: int
     default: 30
+  progress_file:
+    description:
+      - A file to which a line on what is waited for is appended every ten seconds.
+      - Not meant to be set. Over the connection C(local) the module's action plugin sets it, and shows the lines while
+        the task runs.
+    type: path
 extends_documentation_fragment:
   - kubernetes.core.k8s_auth_options
 attributes:
@@ -316,6 +322,7 @@ ARGUMENTS: dict[str, Any] = {
     "allow_drain": {"type": "list", "elements": "str", "default": []},
     "lease_timeout": {"type": "int", "default": 60},
     "lease_duration": {"type": "int", "default": 30},
+    "progress_file": {"type": "path"},
 }
 
 

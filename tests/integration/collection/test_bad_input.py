@@ -93,7 +93,7 @@ def test_missing_rights(exposure: Exposure, cluster: Cluster, tmp_path: Path) ->
         )
     assert "FORBIDDEN" in output
     assert f'cannot get resource "serviceaccounts" in API group "" in the namespace "{exposure.name}"' in output
-    assert "docs/rbac.yaml holds all that this collection needs" in output
+    assert "docs/rbac.yaml holds all that publishing needs" in output
     assert "Nothing was written." in output
 
 

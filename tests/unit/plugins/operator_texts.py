@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ansible_collections.servicemesh.tcp.plugins.module_utils import _apply
+from ansible_collections.servicemesh.tcp.plugins.module_utils._preflight import report
 from ansible_collections.servicemesh.tcp.plugins.module_utils._workload import new_object
 from ansible_collections.servicemesh.tcp.tests.unit.plugins.fake_api import FakeApi
 from ansible_collections.servicemesh.tcp.tests.unit.plugins.operator_builders import (
@@ -58,6 +59,13 @@ def used_definition() -> list[dict[str, str]]:
     return []
 
 
+def unwell(**more: Any) -> list[dict[str, str]]:
+    """Provoke findings of the preflight."""
+    seen = {"user": "ops", "denied": [], "kubernetes": "v1.34.4", "openshift": "4.18.22", "olm": True}
+    seen |= {"nodes": [], "cluster_operators": [], "catalogs": [], "unread": []}
+    return report({**seen, **more})["findings"]
+
+
 OPERATOR_TEXTS: dict[str, tuple[Callable[[], list[dict[str, str]]], str]] = {
     "CATALOG_MISSING": (
         lambda: found({**OSSM, "source": "mirror"}),
@@ -70,6 +78,11 @@ OPERATOR_TEXTS: dict[str, tuple[Callable[[], list[dict[str, str]]], str]] = {
         "operator 'servicemeshoperator3': the connection to CatalogSource openshift-marketplace/redhat-operators is"
         " CONNECTING, and OLM resolves nothing while it is so."
         " Look at that catalogue's pod; the run waits for it until its time is up.",
+    ),
+    "CLUSTER_OPERATOR_UNWELL": (
+        lambda: unwell(cluster_operators=[{"name": "ingress", "trouble": "not available (NoRouter: none)"}]),
+        "ClusterOperator ingress: it is not available (NoRouter: none)."
+        " See 'oc describe' of it; an installation may fail for the same cause.",
     ),
     "CRD_IN_USE": (
         used_definition,
@@ -95,6 +108,11 @@ OPERATOR_TEXTS: dict[str, tuple[Callable[[], list[dict[str, str]]], str]] = {
         "operator 'servicemeshoperator3': InstallPlan openshift-operators/install-1 (servicemeshoperator3.v3.4.1) of"
         " somebody else's Subscription waits for approval."
         " Let its owner approve it, or give the record approval: Manual, and this run approves it.",
+    ),
+    "NODE_NOT_READY": (
+        lambda: unwell(nodes=[{"name": "worker-1", "trouble": "KubeletNotReady: no network"}]),
+        "node worker-1: it is not ready: KubeletNotReady: no network."
+        " Nothing is scheduled there; see that the other nodes have room.",
     ),
     "OLM_MISSING": (
         lambda: found(OSSM, KIALI, olm=False),
@@ -145,6 +163,12 @@ OPERATOR_TEXTS: dict[str, tuple[Callable[[], list[dict[str, str]]], str]] = {
         " openshift-operators/servicemeshoperator3.v3.3.6 is there"
         " (Succeeded) and no Subscription refers to it, so it is not upgraded, and OLM would refuse a new Subscription."
         " It is used as it is. To have it subscribed to again, delete that ClusterServiceVersion first; meshes stay.",
+    ),
+    "RIGHT_MISSING": (
+        lambda: unwell(denied=[("", "namespaces", "create"), ("maistra.io", "servicemeshmembers", "patch")]),
+        "user 'ops': it lacks rights that the installation needs: namespaces (create),"
+        " servicemeshmembers.maistra.io (patch)."
+        " Grant them; docs/rbac-install.yaml holds all that installing needs.",
     ),
     "SUBSCRIPTION_DIFFERS": (
         lambda: found({**OSSM, "channel": "stable-3.3"}, subscriptions=[subscription()]),

@@ -173,7 +173,8 @@ TEXTS = {
     "FORBIDDEN": (
         lambda: refused({"object": ROLE}, forbidden),
         'Namespace apps: the API server refuses to write: namespaces "apps" is forbidden.'
-        " Grant the right; docs/rbac.yaml holds all that this collection needs.",
+        " Grant the right; docs/rbac.yaml holds all that publishing needs, docs/rbac-install.yaml all for"
+        " installing a mesh.",
     ),
     "FRONT_SERVICE_TAKEN": (
         lambda: mapped(gateways=[{**EDGE, "name": "edge-2"}], cluster=state(further_front(2))),
@@ -251,7 +252,8 @@ TEXTS = {
     "MESH_UNSEEN": (
         lambda: mapped(cluster=state(mesh={**MESH, "unread": ["/api/v1/pods"]})),
         "cluster https://cluster.test:6443: there is no right to read /api/v1/pods, so who gets in whose way there is"
-        " not seen. Grant the right; docs/rbac.yaml holds all that this collection needs.",
+        " not seen. Grant the right; docs/rbac.yaml holds all that publishing needs, docs/rbac-install.yaml"
+        " all for installing a mesh.",
     ),
     "NAMESPACE_IN_USE": (
         lambda: refused({"state": "absent", "object": ROLE}, others_inside),
@@ -453,11 +455,13 @@ def test_a_code_keeps_its_severity():
     assert milder == {
         "CATALOG_NOT_READY": "warning",
         "CLASH_ELSEWHERE": "warning",
+        "CLUSTER_OPERATOR_UNWELL": "warning",
         "MEMBER_PENDING": "note",
         "MESH_UNSEEN": "note",
         "LB_LIMIT_NEAR": "warning",
         "LB_SPAN": "note",
         "MAX_PORTS_EXCEEDED": "warning",
+        "NODE_NOT_READY": "warning",
         "OPERATOR_BY_HAND": "note",
         "OPERATOR_LEFT_CATALOG": "warning",
         "OPERATOR_STAYS": "note",

@@ -130,8 +130,8 @@ def test_somebody_elses_is_changed_only_where_that_is_said():
     assert (left["steps"], codes(left)) == ([], ["SUBSCRIPTION_DIFFERS"])
     (step,) = planned({**OSSM, "channel": "candidates", "adopt": True}, cluster=cluster)["steps"]
     assert (step["state"], step["adopt"]) == ("patched", True)
+    assert step["object"]["metadata"]["uid"] == "uid-servicemeshoperator3"
     assert step["patch"] == [
-        {"op": "test", "path": "/metadata/uid", "value": "uid-servicemeshoperator3"},
         {"op": "add", "path": "/spec/channel", "value": "candidates"},
     ]
 
@@ -161,8 +161,8 @@ def test_exactly_the_install_plan_of_what_is_wanted_is_approved():
         ("awaited", "Subscription", "servicemeshoperator3"),
         ("awaited", "Subscription", "kiali-ossm"),
     ]
+    assert plan["steps"][0]["object"]["metadata"]["uid"] == "uid-install-2"
     assert plan["steps"][0]["patch"] == [
-        {"op": "test", "path": "/metadata/uid", "value": "uid-install-2"},
         {"op": "test", "path": "/spec/clusterServiceVersionNames", "value": [V34, "kiali-operator.v2"]},
         {"op": "replace", "path": "/spec/approved", "value": True},
     ]

@@ -176,5 +176,6 @@ def test_a_missing_right_is_a_finding():
     assert found["failed"]
     assert found["msg"] == (
         "FORBIDDEN /api/v1/services: the API server refuses to read: services is forbidden."
-        " Grant the right; docs/rbac.yaml holds all that this collection needs."
+        " Grant the right; docs/rbac.yaml holds all that publishing needs, docs/rbac-install.yaml all for"
+        " installing a mesh."
     )
