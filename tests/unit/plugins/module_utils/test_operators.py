@@ -247,6 +247,8 @@ def test_removal_in_its_order():
         ("absent", "CustomResourceDefinition", "istios.sailoperator.io"),
         ("absent", "OperatorGroup", "servicemesh-tcp"),
     ]
+    # Just the one that was read.
+    assert plan["steps"][1]["object"]["metadata"]["uid"] == f"uid-{V34}"
     kept = planned(OSSM, cluster=cluster, operators_state="absent")
     assert "CustomResourceDefinition" not in {kind for _state, kind, _name in kinds(kept)}
     assert not plan["second"]
