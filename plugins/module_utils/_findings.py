@@ -831,15 +831,13 @@ CATALOGUE: Mapping[str, Rule] = {
     "SUBSCRIPTION_FOUND": Rule(
         "note",
         "Subscription {place} (channel {channel}, installed {csv}) belongs to OpenShift's ingress operator, which"
-        " installs"
-        " Service Mesh 3 for the Gateway API from 4.19 on.",
+        " installs Service Mesh 3 for the Gateway API from 4.19 on.",
         "Nothing to do; the operator is used as it is.",
     ),
     "SUBSCRIPTION_OF_INGRESS": Rule(
         "error",
         "Subscription {place} belongs to OpenShift's ingress operator and has {differs}; that operator would set"
-        " a change"
-        " back.",
+        " a change back.",
         "Take adopt and what differs out of the record.",
     ),
     "TARGET_PORT_EPHEMERAL": Rule(

@@ -70,9 +70,9 @@ def _remove_operator(subscription: Item, view: OperatorView, crd_state: str) -> 
     csv = view.csv_of(subscription)
     if csv is None:
         return steps
-    steps.append(
-        {**remove_step(bare_object("ClusterServiceVersion", csv["name"], namespace), wait=True), "adopt": True}
-    )
+    obj = bare_object("ClusterServiceVersion", csv["name"], namespace)
+    obj["metadata"]["uid"] = csv["uid"]
+    steps.append({**remove_step(obj, wait=True), "adopt": True})
     steps += [await_step(bare_object("Deployment", name, namespace), {"absent": True}) for name in csv["deployments"]]
     if crd_state == "absent":
         steps += [

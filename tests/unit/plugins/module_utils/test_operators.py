@@ -189,8 +189,16 @@ def test_an_operator_that_is_not_up_is_waited_for():
     assert planned(OSSM, cluster=cluster)["second"]
 
 
-def test_definitions_that_a_removed_operator_left_are_no_operator():
-    plan = planned(OSSM, cluster=state(groups=["sailoperator.io"]))
+@pytest.mark.parametrize(
+    "found",
+    [
+        # What a removed operator left behind, and a Deployment that happens to have such a name.
+        {"groups": ["sailoperator.io"]},
+        {"deployments": [{"name": "sail-operator", "namespace": "apps"}]},
+    ],
+)
+def test_definitions_or_a_deployment_alone_are_no_operator(found):
+    plan = planned(OSSM, cluster=state(**found))
     assert kinds(plan) == [("present", "Subscription", "servicemeshoperator3")]
 
 
@@ -239,6 +247,8 @@ def test_removal_in_its_order():
         ("absent", "CustomResourceDefinition", "istios.sailoperator.io"),
         ("absent", "OperatorGroup", "servicemesh-tcp"),
     ]
+    # Just the one that was read.
+    assert plan["steps"][1]["object"]["metadata"]["uid"] == f"uid-{V34}"
     kept = planned(OSSM, cluster=cluster, operators_state="absent")
     assert "CustomResourceDefinition" not in {kind for _state, kind, _name in kinds(kept)}
     assert not plan["second"]
