@@ -123,6 +123,16 @@ def test_a_port_that_its_owner_has_there_is_used_and_nothing_is_written_to_the_s
     assert front(api) == before
 
 
+def test_a_port_of_its_owner_counts_once_among_those_of_the_load_balancer():
+    limits = {"provider": "aws-nlb", "limits": {"listeners": 4}}
+    api = theirs(port(22, 2222), port(8081))
+    api.objects[_path("services", "edge")].shares[BY_HAND]["spec"]["type"] = "LoadBalancer"
+    gateways = [{**EXISTING, "service": limits}]
+    records = [record("ssh", 22), record("a", 8081), record("b", 8082)]
+    publish(api, records, gateways=gateways)
+    assert refusal(api, [*records, record("c", 8083)], gateways=gateways) == ["LB_LIMIT"]
+
+
 def test_a_port_of_its_owner_leads_where_he_says():
     assert refusal(theirs(port(22, 2222)), [record("ssh", 22, target_port=3333)], gateways=[EXISTING]) == ["PORT_TAKEN"]
 
