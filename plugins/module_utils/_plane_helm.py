@@ -32,7 +32,9 @@ def plan(plane: Mapping[str, Any], state: Mapping[str, Any]) -> Planned:
     name, namespace = plane["name"], plane["namespace"]
     existing = istiod_of(plane, state) if marker_of(plane, state) is None else marker_of(plane, state)
     marker = new_object("ConfigMap", marker_name(plane), namespace, {**OURS, PLANE_LABEL: name})
-    values: dict[str, Any] = chart_values(plane)
+    # The charts go by this name, not by the release's namespace (seen: base fails where there is no istio-system).
+    place = {"global": {"istioNamespace": namespace}}
+    values: dict[str, Any] = merged(chart_values(plane), place)
     if plane["profile"]:
         values["profile"] = plane["profile"]
     if name != DEFAULT:
@@ -50,9 +52,9 @@ def plan(plane: Mapping[str, Any], state: Mapping[str, Any]) -> Planned:
             "name": "istio-base",
             "chart": plane["chart_base"],
             # Which istiod validates what people write.
-            "values": merged(_base_values(plane["values"]), {"defaultRevision": name}),
+            "chart_values": merged(_base_values(plane["values"]), {**place, "defaultRevision": name}),
         },
-        "istiod": {**common, "name": release_name(plane), "chart": plane["chart_istiod"], "values": values},
+        "istiod": {**common, "name": release_name(plane), "chart": plane["chart_istiod"], "chart_values": values},
         "ours": plane["adopt"] or marker_of(plane, state) is not None,
         # The definitions and the validation in the first release serve every istiod of the cluster.
         "last": not [item for item in state["planes"]["releases"] if item["revision"] != name],

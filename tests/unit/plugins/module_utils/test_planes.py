@@ -299,9 +299,13 @@ def test_helm_releases():
     api = cluster()
     wanted = {**HELM, "name": "blue", "tag": "prod", "values": {"pilot": {"replicaCount": 2}}, "profile": "demo"}
     releases = plan(api, wanted)["releases"]
-    assert releases["base"]["values"] == {"defaultRevision": "blue"}
+    assert releases["base"]["chart_values"] == {
+        "defaultRevision": "blue",
+        "global": {"istioNamespace": "istio-system"},
+    }
     assert releases["istiod"]["name"] == "istiod-blue"
-    assert releases["istiod"]["values"] == {
+    assert releases["istiod"]["chart_values"] == {
+        "global": {"istioNamespace": "istio-system"},
         "pilot": {"replicaCount": 2},
         "profile": "demo",
         "revision": "blue",
@@ -311,7 +315,7 @@ def test_helm_releases():
     # The second revision's validation and definitions stay when the first goes.
     run(api, HELM)
     assert plan(api, wanted, plane_state="absent")["releases"]["last"] is False
-    assert "revision" not in plan(api, HELM)["releases"]["istiod"]["values"]
+    assert "revision" not in plan(api, HELM)["releases"]["istiod"]["chart_values"]
 
 
 def test_helm_does_not_take_over_somebody_elses_istiod():
