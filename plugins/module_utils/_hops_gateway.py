@@ -122,7 +122,7 @@ def let_in(case: Case) -> Verdict:
     """AuthorizationPolicies, source ranges and NetworkPolicies in front of the gateway's pods."""
     if not case.ready_pods:
         return None
-    return _authorized(case) or (None if case.tried else _in_source_ranges(case) or _network_policy(case))
+    return _authorized(case) or _in_source_ranges(case) or _network_policy(case)
 
 
 def _authorized(case: Case) -> Verdict:

@@ -489,17 +489,17 @@ def test_every_verdict_is_reached():
     assert reached == {code for code in CATALOGUE if code.startswith("HOP_")}
 
 
-@pytest.mark.parametrize("kind", ["network_policies", "authorizations", "source_ranges"])
+@pytest.mark.parametrize("kind", ["network_policies", "authorizations", "source_ranges", "backend"])
 def test_a_policy_that_the_connection_passed_is_not_named(kind):
     """Envoy's counters go before what settings would do: a network may enforce nothing."""
     chain = Chain()
-    chain.arrives(session="no_upstream")
     {
         "network_policies": policy_in_front,
         "authorizations": denied_by_address,
         "source_ranges": source_range,
+        "backend": policy_behind,
     }[kind](chain)
-    chain.session, chain.outcome = "no_upstream", "no_answer"
+    chain.arrives(session="no_upstream")
     assert chain.verdict()["code"] == "HOP_APPLICATION"
 
 
