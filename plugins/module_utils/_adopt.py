@@ -12,14 +12,15 @@ This module_util is **PRIVATE** and should only be used by this collection. Brea
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.servicemesh.tcp.plugins.module_utils._istio_holders import pods_of
-from ansible_collections.servicemesh.tcp.plugins.module_utils._istio_names import age_key
-from ansible_collections.servicemesh.tcp.plugins.module_utils._kinds import KINDS
+from ansible_collections.servicemesh.tcp.plugins.module_utils._istio_names import age_key, full_gateway, full_host
+from ansible_collections.servicemesh.tcp.plugins.module_utils._istio_routes import rank_rules
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import host_of, is_ours, manager_set
 from ansible_collections.servicemesh.tcp.plugins.module_utils._view import View
+from ansible_collections.servicemesh.tcp.plugins.module_utils._workload import bare_object
 
 Place = tuple[str, str]
 
@@ -28,19 +29,14 @@ class Adoption:
     """What of a gateway's ports was made by hand, and may be taken over."""
 
     def __init__(self, view: View, gateway: Mapping[str, Any], set_name: str, cluster_domain: str) -> None:
-        self._view, self._gateway, self._domain = view, gateway, cluster_domain
+        self._domain = cluster_domain
         self._world = view.world
         self._pods = pods_of(view.world, gateway)
         selecting = sorted(
             {id(item): item for pods in self._pods for item in view.world.gateways_of(pods)}.values(), key=age_key
         )
         self._made = hand_made(selecting, view.virtual_services.values())
-        self._targets = {
-            port["port"]: port["target_port"]
-            for service in view.front_services(gateway)
-            for port in service["ports"]
-            if isinstance(port["target_port"], int)
-        }
+        self._targets = view.numeric_targets(gateway)
         self._of_sets = {
             port
             for service in view.front_services(gateway)
@@ -91,33 +87,27 @@ class Adoption:
 def hand_made(
     selecting: Iterable[Mapping[str, Any]], virtual_services: Iterable[Mapping[str, Any]]
 ) -> dict[int, dict[str, Any]]:
-    """Return the hand-made exposure of each port: C({gateway, server, rules, servers}).
+    """Return the hand-made exposure of each port: C({gateway, server, rules}).
 
     C(selecting) are the Istio Gateways that select a gateway's pods, oldest first: Istio keeps the first server of a
     port (istio pilot/pkg/model/gateway.go, mergeGateways). C(rules) are those for the port, with their VirtualService.
     """
-    by_gateway: dict[Place, list[Mapping[str, Any]]] = defaultdict(list)
+    by_gateway: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
     for item in virtual_services:
         for name in item["gateways"]:
-            namespace, _slash, short = name.rpartition("/")
-            by_gateway[(namespace or item["namespace"], short)].append(item)
+            by_gateway[full_gateway(name, item["namespace"])].append(item)
     found: dict[int, dict[str, Any]] = {}
     for item in selecting:
         if is_ours(item["labels"]):
             continue
-        bound = by_gateway[(item["namespace"], item["name"])]
+        name = _text(item)
+        by_number, for_all = rank_rules(by_gateway[name], name)
         for server in item["servers"]:
             if server["port"] not in found:
-                rules = [
-                    (virtual, rule) for virtual in bound for rule in virtual["tcp"] if _names(rule, server["port"])
-                ]
+                entries = [*by_number.get(server["port"], ()), *for_all]
+                rules = [(virtual, virtual["tcp"][index]) for _place, index, virtual in entries]
                 found[server["port"]] = {"gateway": item, "server": server, "rules": rules}
     return found
-
-
-def _names(rule: Mapping[str, Any], port: int) -> bool:
-    """Tell whether a rule is for a port; one without a match is for every port (gateway.go, l4SingleMatch)."""
-    return not rule["ports"] or port in rule["ports"] or None in rule["ports"]
 
 
 def difference(port: int, host: str, backend_port: int, made: Mapping[str, Any], cluster_domain: str) -> str:
@@ -132,6 +122,9 @@ def difference(port: int, host: str, backend_port: int, made: Mapping[str, Any],
     virtual, rule = made["rules"][0]
     if rule["ports"] != [port]:
         return f"the rule of VirtualService {_text(virtual)} is for more than port {port}"
+    shared = _others_of(virtual, rule, _text(made["gateway"]))
+    if shared:
+        return f"the rule of VirtualService {_text(virtual)} is also for Gateway {shared[0]}"
     if len(rule["destinations"]) != 1:
         return f"its rule has {len(rule['destinations'])} destinations"
     destination = rule["destinations"][0]
@@ -143,12 +136,10 @@ def difference(port: int, host: str, backend_port: int, made: Mapping[str, Any],
     return ""
 
 
-def full_host(host: str, namespace: str, cluster_domain: str) -> str:
-    """Return a destination's full name; Istio completes a short one with the VirtualService's namespace.
-
-    (istio pkg/config/resource, ResolveShortnameToFQDN)
-    """
-    return host if "." in host else f"{host}.{namespace}.svc.{cluster_domain}"
+def _others_of(virtual: Mapping[str, Any], rule: Mapping[str, Any], gateway: str) -> list[str]:
+    """Return the Gateways beside ours that a rule is for, by its match or else by its VirtualService."""
+    named = [name for names in rule.get("match_gateways") or [] for name in names] or virtual["gateways"]
+    return sorted({full_gateway(name, virtual["namespace"]) for name in named} - {gateway})
 
 
 def _text(item: Mapping[str, Any]) -> str:
@@ -178,18 +169,11 @@ def removals(adopted: Mapping[Place, Iterable[int]], gateways: Iterable[Mapping[
     steps = []
     for item in gateways:
         ports = set(adopted.get((item["namespace"], item["name"]), ()))
-        if not ports:
-            continue
-        obj = _bare("Gateway", item)
-        if {server["port"] for server in item["servers"]} <= ports:
-            steps.append({"state": "absent", "object": obj, "adopt": True})
-            continue
-        operations = []
-        for index in reversed(range(len(item["servers"]))):
-            number = item["servers"][index]["port"]
-            if number in ports:
-                operations += _take_out(f"/spec/servers/{index}", "/port/number", number)
-        steps.append({"state": "patched", "object": obj, "patch": operations, "adopt": True})
+        numbers = [server["port"] for server in item["servers"]]
+        if ports:
+            steps.append(
+                _removal("Gateway", item, "/spec/servers", "/port/number", numbers, ports, set(numbers) <= ports)
+            )
     return steps
 
 
@@ -200,28 +184,36 @@ def rule_removals(
     steps = []
     for item in virtual_services:
         ports = set(adopted.get((item["namespace"], item["name"]), ()))
-        if not ports:
-            continue
-        obj = _bare("VirtualService", item)
-        mine = [rule for rule in item["tcp"] if len(rule["ports"]) == 1 and rule["ports"][0] in ports]
-        if len(mine) == len(item["tcp"]) and not item.get("tls") and not item.get("http"):
-            steps.append({"state": "absent", "object": obj, "adopt": True})
-            continue
-        operations = []
-        for index in reversed(range(len(item["tcp"]))):
-            rule = item["tcp"][index]
-            if rule in mine:
-                operations += _take_out(f"/spec/tcp/{index}", "/match/0/port", rule["ports"][0])
-        steps.append({"state": "patched", "object": obj, "patch": operations, "adopt": True})
+        numbers = [rule["ports"][0] if len(rule["ports"]) == 1 else None for rule in item["tcp"]]
+        whole = set(numbers) <= ports and not item.get("tls") and not item.get("http")
+        if ports:
+            steps.append(_removal("VirtualService", item, "/spec/tcp", "/match/0/port", numbers, ports, whole))
     return steps
 
 
-def _take_out(path: str, key: str, value: int) -> Sequence[dict[str, Any]]:
-    """Return a JSON patch that takes an item out of a list if it still is the one that was read."""
-    return [{"op": "test", "path": path + key, "value": value}, {"op": "remove", "path": path}]
+def _removal(
+    kind: str,
+    item: Mapping[str, Any],
+    path: str,
+    key: str,
+    numbers: Sequence[int | None],
+    ports: Container[int | None],
+    whole: bool,
+) -> dict[str, Any]:
+    """Return the step that takes out of an object's list what is for some ports, from the last to the first.
 
-
-def _bare(kind: str, item: Mapping[str, Any]) -> dict[str, Any]:
-    """Return just enough of an object to find it, and to tell it from one of the same name made since."""
-    metadata = {"name": item["name"], "namespace": item["namespace"], "uid": item["uid"]}
-    return {"apiVersion": KINDS[kind].api_version, "kind": kind, "metadata": metadata}
+    C(numbers) are the ports of the list's items, C(key) is where an item has its own. The object's C(uid) goes with the
+    step, so that one of the same name made since is left alone.
+    """
+    bare = bare_object(kind, item["name"], item["namespace"])
+    step = {"object": {**bare, "metadata": {**bare["metadata"], "uid": item["uid"]}}, "adopt": True}
+    if whole:
+        return {"state": "absent", **step}
+    operations: list[dict[str, Any]] = []
+    for index in reversed(range(len(numbers))):
+        if numbers[index] in ports:
+            operations += [
+                {"op": "test", "path": f"{path}/{index}{key}", "value": numbers[index]},
+                {"op": "remove", "path": f"{path}/{index}"},
+            ]
+    return {"state": "patched", **step, "patch": operations}

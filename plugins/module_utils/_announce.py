@@ -11,9 +11,10 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ansible_collections.servicemesh.tcp.plugins.module_utils._apply import Change, Refused, diff
 from ansible_collections.servicemesh.tcp.plugins.module_utils._drift import drift
 from ansible_collections.servicemesh.tcp.plugins.module_utils._envoy import Gateway
-from ansible_collections.servicemesh.tcp.plugins.module_utils._findings import finding
+from ansible_collections.servicemesh.tcp.plugins.module_utils._findings import errors, finding
 from ansible_collections.servicemesh.tcp.plugins.module_utils._impact import CUTTING, impacts
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import GATEWAY_LABEL, gateway_selector
 from ansible_collections.servicemesh.tcp.plugins.module_utils._plan_text import (
@@ -22,12 +23,12 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._plan_text import 
     plan_lines,
     ports_text,
 )
+from ansible_collections.servicemesh.tcp.plugins.module_utils._ranges import HIGHEST, ends
 from ansible_collections.servicemesh.tcp.plugins.module_utils._sessions import Sessions
 
 if TYPE_CHECKING:
+    from ansible.module_utils.basic import AnsibleModule
     from ansible_collections.servicemesh.tcp.plugins.module_utils._client import Api
-
-MAX_PORT = 65535
 
 # Asks the Envoys of a gateway, given by namespace and name.
 Look = Callable[[str, str], Sessions]
@@ -44,13 +45,15 @@ class Announcement(NamedTuple):
     findings: list[dict[str, str]]
 
 
-def announce(changes: Sequence[Any], look: Look, policy: str = "warn", allow_drain: Iterable[Any] = ()) -> Announcement:
+def announce(
+    changes: Sequence[Change], look: Look, policy: str = "warn", allow_drain: Iterable[Any] = ()
+) -> Announcement:
     """Tell what changes (of C(_apply.plan)) do, asking the Envoys only of gateways whose sessions they would cut.
 
     With C(policy) V(refuse) open sessions that would end, and ports of which that cannot be seen, are errors, except on
     the ports of C(allow_drain).
     """
-    allowed, findings = read_ports(allow_drain)
+    allowed, findings = allowed_ports(allow_drain)
     found = impacts((change.before, change.after) for change in changes)
     seen: dict[tuple[str, str], Sessions] = {}
     for item in found:
@@ -59,10 +62,40 @@ def announce(changes: Sequence[Any], look: Look, policy: str = "warn", allow_dra
             seen[place] = look(*place)
         item.update(_sessions_of(item, seen.get(place)))
     findings += _findings(found, policy, allowed)
-    names = [f"{change.action} {change.name}" for change in changes if change.action != "nothing"]
+    names = [change.text for change in changes if change.action != "nothing"]
     # An object that two steps write (ports open first and close last) is told of once.
     lines = plan_lines(dict.fromkeys(names), found, drift(changes))
     return Announcement(lines, found, findings)
+
+
+def announce_or_refuse(
+    changes: Sequence[Change],
+    look: Look,
+    options: Mapping[str, Any],
+    findings: Sequence[dict[str, str]] = (),
+) -> Announcement:
+    """Tell what changes do as the options C(session_policy) and C(allow_drain) say; raise Refused where it may not be.
+
+    C(findings) are those of the plan, which are told with it.
+    """
+    told = announce(changes, look, options["session_policy"], options["allow_drain"])
+    if errors(told.findings):
+        raise Refused([*findings, *told.findings], told=told)
+    return told
+
+
+def outcome(changes: Iterable[Change], told: Announcement, api: Api, module: AnsibleModule) -> dict[str, Any]:
+    """Return what every module that writes says of its changes."""
+    different = [change for change in changes if change.action != "nothing"]
+    return {
+        "changed": bool(different),
+        "changes": [change.text for change in different],
+        "plan": told.lines,
+        "impacts": told.impacts,
+        "planned": module.check_mode,
+        "diff": diff(different) if module._diff else [],
+        "api_requests": dict(api.requests),
+    }
 
 
 def _sessions_of(impact: Mapping[str, Any], seen: Sessions | None) -> dict[str, Any]:
@@ -75,23 +108,19 @@ def _sessions_of(impact: Mapping[str, Any], seen: Sessions | None) -> dict[str, 
     return {"sessions": count or (None if unseen else 0), "unseen": unseen, "ends": ends}
 
 
-def read_ports(texts: Iterable[Any]) -> tuple[set[int] | None, list[dict[str, str]]]:
+def allowed_ports(texts: Iterable[Any]) -> tuple[set[int] | None, list[dict[str, str]]]:
     """Read ports and ranges as people write them in C(tcp_allow_drain); V(None) stands for V(all)."""
     found: set[int] = set()
     findings = []
     for text in texts:
         if str(text) == "all":
             return None, []
-        first, dash, last = str(text).partition("-")
-        try:
-            ports = range(int(first), int(last if dash else first) + 1)
-        except ValueError:
-            ports = range(0)
-        if not ports or ports[0] < 1 or ports[-1] > MAX_PORT:
-            rule = f"it is a port, a range such as 20000-20099 within 1 to {MAX_PORT}, or 'all'"
+        first, last = ends(text)
+        if first is None or last is None or not 1 <= first <= last <= HIGHEST:
+            rule = f"it is a port, a range such as 20000-20099 within 1 to {HIGHEST}, or 'all'"
             findings.append(finding("VALUE_INVALID", "tcp_allow_drain", key="entry", value=text, rule=rule))
         else:
-            found.update(ports)
+            found.update(range(first, last + 1))
     return found, findings
 
 
@@ -147,7 +176,7 @@ class DrainWait:
         self._left = float(seconds)
         self._tick, self._clock, self._sleep = tick, clock, sleep
 
-    def __call__(self, change: Any) -> None:
+    def __call__(self, change: Change) -> None:
         """Wait if the step of a change says which listeners drain; not where no session is open or none can be seen."""
         listeners = change.step.get("drain") or []
         if not listeners or not change.before:

@@ -49,6 +49,11 @@ class Change:
         """How people name the object."""
         return describe(self.step["object"])
 
+    @property
+    def text(self) -> str:
+        """What is done to which object."""
+        return f"{self.action} {self.name}"
+
 
 class Refused(Exception):
     """The API server, the owner of an object or our own check does not let a plan through; nothing was written."""
@@ -130,7 +135,7 @@ def _try(
         if before is None or "deletionTimestamp" in before["metadata"]:
             return Change(step, "nothing", before, None)
         if step["adopt"] or is_ours(_labels(before)):
-            api.request("DELETE", path, body=_delete_options(before, dry_run=True))
+            api.request("DELETE", path, body=_delete_options(step, before, dry_run=True))
             if obj["kind"] == "Namespace":
                 _check_empty(api, obj["metadata"]["name"])
         return Change(step, "remove", before, None)
@@ -213,10 +218,13 @@ def _apply(api: Api, step: Mapping[str, Any], dry_run: bool) -> dict[str, Any]:
 def _patch(api: Api, step: Mapping[str, Any], dry_run: bool) -> dict[str, Any]:
     """Send one JSON patch; its own tests stop it where the object is no longer the one that was read."""
     query = {"fieldManager": step["manager"], "dryRun": "All" if dry_run else None}
-    return api.request("PATCH", object_path(step["object"]), body=step["patch"], query=query, content_type=JSON_PATCH)
+    uid = step["object"]["metadata"].get("uid")
+    same = [{"op": "test", "path": "/metadata/uid", "value": uid}] if uid else []
+    body = [*same, *step["patch"]]
+    return api.request("PATCH", object_path(step["object"]), body=body, query=query, content_type=JSON_PATCH)
 
 
-def _delete_options(obj: Mapping[str, Any], dry_run: bool) -> dict[str, Any]:
+def _delete_options(step: Mapping[str, Any], before: Mapping[str, Any], dry_run: bool) -> dict[str, Any]:
     """Remove just the object that was read, and what it owns after it.
 
     The dry run stands here and not in the query: the API server ignores a query beside a body, and really deletes.
@@ -225,7 +233,7 @@ def _delete_options(obj: Mapping[str, Any], dry_run: bool) -> dict[str, Any]:
         "kind": "DeleteOptions",
         "apiVersion": "v1",
         "propagationPolicy": "Background",
-        "preconditions": {"uid": obj["metadata"]["uid"]},
+        "preconditions": {"uid": step["object"]["metadata"].get("uid") or before["metadata"]["uid"]},
         "dryRun": ["All"] if dry_run else [],
     }
 
@@ -260,15 +268,15 @@ def write(
         if change.action == "remove":
             path = object_path(change.step["object"])
             try:
-                api.request("DELETE", path, body=_delete_options(change.before or {}, dry_run=False))
+                api.request("DELETE", path, body=_delete_options(change.step, change.before or {}, dry_run=False))
             except ApiError as error:
                 if error.status != 404:
                     raise
-            written.append(change)
         elif change.step["state"] == "patched":
-            written.append(Change(change.step, change.action, change.before, _patch(api, change.step, dry_run=False)))
+            _patch(api, change.step, dry_run=False)
         else:
-            written.append(Change(change.step, change.action, change.before, _apply(api, change.step, dry_run=False)))
+            _apply(api, change.step, dry_run=False)
+        written.append(change)
     return written
 
 

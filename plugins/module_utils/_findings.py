@@ -276,6 +276,12 @@ CATALOGUE: Mapping[str, Rule] = {
         "this run would withdraw {count} of the {total} ports of the set ({ports}), and {reason}.",
         "If that is meant, name the records in tcp_allow_withdraw, or set it to 'all'.",
     ),
+    "TARGET_PORT_EPHEMERAL": Rule(
+        "warning",
+        "target port {port} on gateway {gateway} lies in 32768-60999, from where the pods' own outgoing connections"
+        " take theirs: Envoy cannot listen on one that is taken, and the record's port is dead then.",
+        "Leave target_port out; a port that has it already gets another when it is withdrawn and published again.",
+    ),
     "TARGET_PORT_LEAVING": Rule(
         "error",
         "target port {target} on gateway {gateway} is still that of port {port}, which this run closes or moves:"

@@ -36,7 +36,7 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._steps import (
     remove_step,
     share_steps,
 )
-from ansible_collections.servicemesh.tcp.plugins.module_utils._view import View
+from ansible_collections.servicemesh.tcp.plugins.module_utils._view import View, view_of
 from ansible_collections.servicemesh.tcp.plugins.module_utils._withdrawn import former_hashes, withdrawn_listeners
 from ansible_collections.servicemesh.tcp.plugins.module_utils._workload import (
     GATEWAY_KINDS,
@@ -76,14 +76,22 @@ def gateway_plan(
     else:
         findings += check_mesh(view)
         findings += check_gateways(gateways, view, set_name, namespace_state)
-        steps = []
-        for gateway in gateways:
-            if not gateway["refers"]:
-                steps += _make_gateway(gateway, view, set_name)
-        if namespace_state == "present":
-            missing = sorted({item["namespace"] for item in gateways if not view.has_namespace(item["namespace"])})
-            steps = [apply_step(namespace_object(name)) for name in missing] + steps
+        steps = workload_steps(gateways, view, set_name, namespace_state)
     return {"steps": [] if errors(findings) else steps, "findings": findings}
+
+
+def workload_steps(
+    gateways: Sequence[Mapping[str, Any]], view: View, set_name: str, namespace_state: str
+) -> list[Step]:
+    """Return the steps that make or mend gateways that were read and checked."""
+    missing: set[str] = set()
+    if namespace_state == "present":
+        missing = {item["namespace"] for item in gateways if not view.has_namespace(item["namespace"])}
+    steps = [apply_step(namespace_object(name)) for name in sorted(missing)]
+    for gateway in gateways:
+        if not gateway["refers"]:
+            steps += _make_gateway(gateway, view, set_name)
+    return steps
 
 
 def _make_gateway(gateway: Mapping[str, Any], view: View, set_name: str) -> list[Step]:
@@ -122,7 +130,7 @@ def _check_removal(gateways: Iterable[Mapping[str, Any]], view: View, set_name: 
 
 def exposure_plan(
     port_map: Mapping[str, Any],
-    state: Mapping[str, Any],
+    state: Mapping[str, Any] | View,
     set_name: str = "default",
     prune: bool = True,
     allow_withdraw: Sequence[str] = (),
@@ -135,7 +143,7 @@ def exposure_plan(
     ports, mapped = port_map["ports"], port_map["findings"]
     if errors(mapped):
         return {"ports": ports, **_result([], list(mapped), [])}
-    view = View(state)
+    view = view_of(state)
     observed = view.listeners(set_name)
     wanted = [_exposure.listener_of(port) for port in ports]
     withdrawn = withdrawn_listeners(wanted, observed, former_hashes(ports, set_name))

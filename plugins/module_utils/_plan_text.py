@@ -14,6 +14,7 @@ from itertools import groupby
 from typing import Any
 
 from ansible_collections.servicemesh.tcp.plugins.module_utils._impact import CUTTING, IMPACTS
+from ansible_collections.servicemesh.tcp.plugins.module_utils._ranges import as_written, spans
 
 # Ranges, and ports with their counts, that one line shows.
 MOST_RANGES = 10
@@ -31,14 +32,9 @@ Impact = Mapping[str, Any]
 
 def port_ranges(ports: Iterable[int]) -> str:
     """Write ports for a sentence, neighbours as a range: C(22, 20000-20099)."""
-    ranges: list[tuple[int, int]] = []
-    for port in sorted(set(ports)):
-        if ranges and ranges[-1][1] == port - 1:
-            ranges[-1] = (ranges[-1][0], port)
-        else:
-            ranges.append((port, port))
-    shown = [str(first) if first == last else f"{first}-{last}" for first, last in ranges[:MOST_RANGES]]
-    hidden = sum(last - first + 1 for first, last in ranges[MOST_RANGES:])
+    numbers = set(ports)
+    shown = [str(part) for part in as_written(numbers)[:MOST_RANGES]]
+    hidden = sum(last - first + 1 for first, last in spans(numbers)[MOST_RANGES:])
     return ", ".join([*shown, *([f"and {hidden} more"] if hidden else [])])
 
 

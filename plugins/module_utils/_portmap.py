@@ -40,13 +40,13 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._reading import (
 )
 from ansible_collections.servicemesh.tcp.plugins.module_utils._records import entries, read_records
 from ansible_collections.servicemesh.tcp.plugins.module_utils._targets import Targets
-from ansible_collections.servicemesh.tcp.plugins.module_utils._view import View
+from ansible_collections.servicemesh.tcp.plugins.module_utils._view import View, view_of
 
 
 def port_map(
     raw_ports: Iterable[Any],
     raw_gateways: Iterable[Any],
-    state: Mapping[str, Any] | None = None,
+    state: Mapping[str, Any] | View | None = None,
     set_name: str = "default",
     cluster_domain: str = "cluster.local",
     namespace_state: str = "required",
@@ -67,7 +67,7 @@ def port_map(
         findings.append(
             finding("VALUE_INVALID", f"set {set_name!r}", key="tcp_set", value=set_name, rule=DNS_LABEL_RULE)
         )
-    view = View(state, planned_services) if state is not None else None
+    view = view_of(state, planned_services) if state is not None else None
     if view is not None:
         gateways, found = _with_stored(gateways, view)
         findings += found

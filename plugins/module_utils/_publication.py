@@ -11,12 +11,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from ansible_collections.servicemesh.tcp.plugins.module_utils._findings import errors
+from ansible_collections.servicemesh.tcp.plugins.module_utils._gateways import read_gateways
 from ansible_collections.servicemesh.tcp.plugins.module_utils._plan import (
     exposure_plan,
-    gateway_plan,
     withdrawal_plan,
+    workload_steps,
 )
 from ansible_collections.servicemesh.tcp.plugins.module_utils._portmap import port_map
+from ansible_collections.servicemesh.tcp.plugins.module_utils._view import View
 
 
 def publication(wanted: Mapping[str, Any], state: Mapping[str, Any]) -> dict[str, Any]:
@@ -27,22 +29,21 @@ def publication(wanted: Mapping[str, Any], state: Mapping[str, Any]) -> dict[str
     set_name = wanted["set"]
     if wanted["state"] == "absent":
         return {"ports": [], **withdrawal_plan(state, set_name, wanted["withdraw"])}
+    view = View(state, wanted["planned_services"])
     mapped = port_map(
         wanted["ports"],
         wanted["gateways"],
-        state,
+        view,
         set_name=set_name,
         cluster_domain=wanted["cluster_domain"],
         namespace_state=wanted["namespace_state"],
-        planned_services=wanted["planned_services"],
         prune=wanted["prune"],
         adopt=wanted["adopt"],
     )
-    plan = exposure_plan(mapped, state, set_name, wanted["prune"], wanted["allow_withdraw"], wanted["source"])
-    steps, findings = plan["steps"], plan["findings"]
-    if wanted["gateways_state"] == "present":
-        workloads = gateway_plan(wanted["gateways"], state, set_name, namespace_state=wanted["namespace_state"])
-        steps = [*workloads["steps"], *steps]
-        # Both look at the gateways, and what both find is said once.
-        findings = list({str(sorted(item.items())): item for item in [*findings, *workloads["findings"]]}.values())
-    return {**plan, "steps": [] if errors(findings) else steps, "findings": findings}
+    plan = exposure_plan(mapped, view, set_name, wanted["prune"], wanted["allow_withdraw"], wanted["source"])
+    if wanted["gateways_state"] == "present" and not errors(plan["findings"]):
+        # The port map has read and checked the gateways.
+        gateways = read_gateways(wanted["gateways"])[0]
+        workloads = workload_steps(gateways, view, set_name, wanted["namespace_state"])
+        plan = {**plan, "steps": [*workloads, *plan["steps"]]}
+    return plan

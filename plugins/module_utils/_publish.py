@@ -17,7 +17,7 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._announce import (
     Announcement,
     DrainWait,
     Look,
-    announce,
+    announce_or_refuse,
     look_of,
 )
 from ansible_collections.servicemesh.tcp.plugins.module_utils._findings import errors
@@ -81,10 +81,7 @@ def places_of(found: Attempt) -> set[Place]:
 
 def tell(found: Attempt, wanted: Mapping[str, Any], look: Look) -> Attempt:
     """Say what an attempt does to live sessions; raise Refused where it may not."""
-    told = announce(found.changes, look, wanted["session_policy"], wanted["allow_drain"])
-    if errors(told.findings):
-        raise _apply.Refused([*found.plan["findings"], *told.findings], told=told)
-    return found._replace(told=told)
+    return found._replace(told=announce_or_refuse(found.changes, look, wanted, found.plan["findings"]))
 
 
 def foresee(api: Api, wanted: Mapping[str, Any]) -> Attempt:

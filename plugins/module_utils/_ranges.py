@@ -48,8 +48,7 @@ def read_ports(
 
 def _read_item(problems: Problems, key: str, item: Any, low: int, auto: bool, proxied: bool) -> Sequence[int]:
     """Read one number or one range; empty where it is neither."""
-    match = RANGE.fullmatch(item) if isinstance(item, str) else None
-    first, last = map(int, match.groups()) if match else [to_port(item)] * 2
+    first, last = ends(item)
     if first is None or last is None:
         problems.invalid(key, item, AUTO_RULE if auto else PORTS_RULE)
         return []
@@ -64,6 +63,14 @@ def _read_item(problems: Problems, key: str, item: Any, low: int, auto: bool, pr
         problems.add("PORT_RESERVED", key=key, port=own if first == last else f"{own} of {first}-{last}")
         return []
     return range(first, last + 1)
+
+
+def ends(item: Any) -> tuple[int | None, int | None]:
+    """Return the first and the last port of a number or a range as it is written, V(None) where it is neither."""
+    match = RANGE.fullmatch(item) if isinstance(item, str) else None
+    if match:
+        return int(match[1]), int(match[2])
+    return to_port(item), to_port(item)
 
 
 def _shown(item: Any) -> Any:

@@ -8,7 +8,7 @@ This module_util is **PRIVATE** and should only be used by this collection. Brea
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.servicemesh.tcp.plugins.module_utils import _state
@@ -17,6 +17,7 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._kinds import coll
 from ansible_collections.servicemesh.tcp.plugins.module_utils._wait import lacks, pod_troubles
 
 if TYPE_CHECKING:
+    from ansible.module_utils.basic import AnsibleModule
     from ansible_collections.servicemesh.tcp.plugins.module_utils._client import Api
 
 POLL_SECONDS = 0.5
@@ -41,6 +42,14 @@ def wait_for(api: Api, steps: Iterable[Mapping[str, Any]], seconds: int) -> list
         if pending:
             time.sleep(POLL_SECONDS)
     return []
+
+
+def settle(api: Api, module: AnsibleModule, steps: Sequence[Mapping[str, Any]], findings: Sequence[Any] = ()) -> None:
+    """Wait as long as the module's option C(wait_timeout) says, and fail with what still lacks then."""
+    seconds = module.params["wait_timeout"]
+    lacking = wait_for(api, steps, seconds)
+    if lacking:
+        module.fail_json(msg=f"Not ready after {seconds} s: " + " | ".join(lacking), findings=list(findings))
 
 
 def _pods_of(api: Api, obj: Mapping[str, Any] | None) -> list[str]:

@@ -11,7 +11,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ansible_collections.servicemesh.tcp.plugins.module_utils._istio import World
-from ansible_collections.servicemesh.tcp.plugins.module_utils._istio_holders import foreign_listeners
+from ansible_collections.servicemesh.tcp.plugins.module_utils._istio_holders import Holder, foreign_listeners
+from ansible_collections.servicemesh.tcp.plugins.module_utils._istio_names import age_key
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import (
     COLLECTION,
     GATEWAY_LABEL,
@@ -24,6 +25,7 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._names import (
     set_manager,
     set_object_name,
 )
+from ansible_collections.servicemesh.tcp.plugins.module_utils._targets import first_choice
 
 
 class View:
@@ -38,11 +40,12 @@ class View:
             place = (planned["namespace"], planned["service"])
             self.services.setdefault(place, _planned_service(planned))
         # Oldest first: Istio lets the older of two servers on a port win.
-        self.gateways = sorted(state["gateways"], key=lambda item: (item["created"], item["name"], item["namespace"]))
+        self.gateways = sorted(state["gateways"], key=age_key)
         self.virtual_services = {(item["namespace"], item["name"]): item for item in state["virtual_services"]}
         self.deployments = {(item["namespace"], item["name"]): item for item in state["deployments"]}
         self._fronts = _front_services(self.services.values())
         self.world = World(state)
+        self._foreign: dict[tuple[str, str, str], tuple[dict[int, Holder], dict[int, Holder]]] = {}
 
     def has_namespace(self, name: str) -> bool:
         """Tell whether a namespace is there to stay."""
@@ -75,13 +78,22 @@ class View:
         }
         return sorted(name for name in found if name)
 
+    def _foreign_listeners(
+        self, gateway: Mapping[str, Any], set_name: str
+    ) -> tuple[dict[int, Holder], dict[int, Holder]]:
+        """Return who else holds server numbers and listeners on a gateway's pods; asked for several times in a plan."""
+        key = (gateway["namespace"], gateway["name"], set_name)
+        if key not in self._foreign:
+            self._foreign[key] = foreign_listeners(self.world, gateway, set_name)
+        return self._foreign[key]
+
     def foreign_ports(self, gateway: Mapping[str, Any], set_name: str) -> dict[int, str]:
         """Return the ports of a gateway that are not this set's to publish, with who holds them.
 
         Those are ports of its front Services, and numbers of other people's servers on its pods: a server's number is
         translated by the Service, so a second server of that number lands on the same listener.
         """
-        found: dict[int, str] = dict(foreign_listeners(self.world, gateway, set_name)[0])
+        found: dict[int, str] = dict(self._foreign_listeners(gateway, set_name)[0])
         for service in self.front_services(gateway):
             own = set(service["managers"].get(set_manager(set_name), []))
             found |= {
@@ -108,9 +120,14 @@ class View:
         without a word (istio pilot/pkg/model/gateway.go, mergeGateways).
         """
         foreign = self.foreign_ports(gateway, set_name)
-        by_port = _numeric_targets(self.front_services(gateway))
+        by_port = self.numeric_targets(gateway)
         held = {by_port[port]: holder for port, holder in foreign.items() if port in by_port}
-        return foreign_listeners(self.world, gateway, set_name)[1] | held
+        return self._foreign_listeners(gateway, set_name)[1] | held
+
+    def numeric_targets(self, gateway: Mapping[str, Any]) -> dict[int, int]:
+        """Return the target port behind each port of a gateway's front Services."""
+        ports = [port for service in self.front_services(gateway) for port in service["ports"]]
+        return {port["port"]: port["target_port"] for port in ports if isinstance(port["target_port"], int)}
 
     def target_ports(self, gateway: Mapping[str, Any]) -> dict[str, int]:
         """Return the target port of each named port of a gateway's front Services."""
@@ -162,8 +179,7 @@ class View:
                     "port": number,
                     "port_name": port_name,
                     "hash": record_hash(port_name),
-                    # Without its Service port, a privileged one is given the target that the planner would choose.
-                    "target_port": front.get("target_port", number if number >= 1024 else number + 10000),
+                    "target_port": front.get("target_port", first_choice(number)),
                     "node_port": None,
                     "host": destination["host"],
                     "backend_port": destination["port"],
@@ -177,6 +193,11 @@ class View:
             if is_of_set(item["labels"], set_name) and item["source"]:
                 return item["source"]
         return ""
+
+
+def view_of(state: Mapping[str, Any] | View, planned_services: Iterable[Mapping[str, Any]] = ()) -> View:
+    """Return a state indexed, just as it is where it was indexed already."""
+    return state if isinstance(state, View) else View(state, planned_services)
 
 
 def _planned_service(planned: Mapping[str, Any]) -> dict[str, Any]:
@@ -195,12 +216,6 @@ def _front_services(services: Iterable[Mapping[str, Any]]) -> dict[tuple[str, st
     for (_namespace, gateway), group in found.items():
         group.sort(key=lambda item: front_number(gateway, item["name"]))
     return found
-
-
-def _numeric_targets(services: Iterable[Mapping[str, Any]]) -> dict[int, int]:
-    """Return the target port behind each TCP port of Services."""
-    ports = [port for service in services for port in service["ports"]]
-    return {port["port"]: port["target_port"] for port in ports if isinstance(port["target_port"], int)}
 
 
 def _port_holder(service: Mapping[str, Any], port: int) -> str:

@@ -235,11 +235,15 @@ api_requests:
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.servicemesh.tcp.plugins.module_utils import _apply
-from ansible_collections.servicemesh.tcp.plugins.module_utils._announce import DrainWait, announce, look_of
+from ansible_collections.servicemesh.tcp.plugins.module_utils._announce import (
+    DrainWait,
+    announce_or_refuse,
+    look_of,
+    outcome,
+)
 from ansible_collections.servicemesh.tcp.plugins.module_utils._client import Api, ApiError, auth_argument_spec
 from ansible_collections.servicemesh.tcp.plugins.module_utils._failure import explain
-from ansible_collections.servicemesh.tcp.plugins.module_utils._findings import errors
-from ansible_collections.servicemesh.tcp.plugins.module_utils._settle import services_of, wait_for
+from ansible_collections.servicemesh.tcp.plugins.module_utils._settle import services_of, settle
 from ansible_collections.servicemesh.tcp.plugins.module_utils._steps import DEFAULTS
 
 STEP_SPEC = {
@@ -267,36 +271,21 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    steps, seconds = module.params["steps"], module.params["wait_timeout"]
+    steps = module.params["steps"]
     try:
         api = Api(module)
         look = look_of(api)
         changes = _apply.plan(api, steps, lenient=module.check_mode)
-        told = announce(changes, look, module.params["session_policy"], module.params["allow_drain"])
-        if errors(told.findings):
-            raise _apply.Refused(told.findings, told=told)
+        told = announce_or_refuse(changes, look, module.params)
         if not module.check_mode:
-            _apply.write(api, changes, DrainWait(look, seconds))
-            lacking = wait_for(api, steps, seconds)
-            if lacking:
-                module.fail_json(msg=f"Not ready after {seconds} s: " + " | ".join(lacking), findings=[])
+            _apply.write(api, changes, DrainWait(look, module.params["wait_timeout"]))
+            settle(api, module, steps)
         services = services_of(api, steps)
     except _apply.Refused as refused:
         module.fail_json(**refused.result())
     except ApiError as error:
         module.fail_json(**explain(error))
-    different = [change for change in changes if change.action != "nothing"]
-    module.exit_json(
-        changed=bool(different),
-        changes=[f"{change.action} {change.name}" for change in different],
-        plan=told.lines,
-        impacts=told.impacts,
-        findings=told.findings,
-        services=services,
-        planned=module.check_mode,
-        diff=_apply.diff(different) if module._diff else [],
-        api_requests=dict(api.requests),
-    )
+    module.exit_json(**outcome(changes, told, api, module), findings=told.findings, services=services)
 
 
 if __name__ == "__main__":

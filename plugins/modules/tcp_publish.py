@@ -289,12 +289,13 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.servicemesh.tcp.plugins.module_utils import _apply, _publish
+from ansible_collections.servicemesh.tcp.plugins.module_utils._announce import outcome
 from ansible_collections.servicemesh.tcp.plugins.module_utils._client import Api, ApiError, auth_argument_spec
 from ansible_collections.servicemesh.tcp.plugins.module_utils._failure import explain
 from ansible_collections.servicemesh.tcp.plugins.module_utils._findings import Stopped, render
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import GATEWAY_LABEL
 from ansible_collections.servicemesh.tcp.plugins.module_utils._read import read_nodes
-from ansible_collections.servicemesh.tcp.plugins.module_utils._settle import services_of, wait_for
+from ansible_collections.servicemesh.tcp.plugins.module_utils._settle import services_of, settle
 
 ARGUMENTS: dict[str, Any] = {
     "ports": {"type": "list", "elements": "dict", "default": []},
@@ -326,12 +327,7 @@ def carry_out(module: AnsibleModule, api: Api) -> tuple[_publish.Attempt, list[d
     nodes = done.state["nodes"]
     fronts = [item for item in done.state["services"] if GATEWAY_LABEL in item["labels"]]
     if not module.check_mode:
-        lacking = wait_for(api, steps, wanted["wait_timeout"])
-        if lacking:
-            module.fail_json(
-                msg=f"Not ready after {wanted['wait_timeout']} s: " + " | ".join(lacking),
-                findings=done.plan["findings"],
-            )
+        settle(api, module, steps, done.plan["findings"])
         written = services_of(api, steps)
         places = {(item["namespace"], item["name"]) for item in written}
         fronts = written + [item for item in fronts if (item["namespace"], item["name"]) not in places]
@@ -352,20 +348,13 @@ def main() -> None:
         module.fail_json(msg=render([stop.finding]), findings=[stop.finding])
     except ApiError as error:
         module.fail_json(**explain(error))
-    different = [change for change in done.changes if change.action != "nothing"]
     module.exit_json(
-        changed=bool(different),
+        **outcome(done.changes, done.told, api, module),
         ports=done.plan["ports"],
         findings=[*done.plan["findings"], *done.told.findings],
-        plan=done.told.lines,
-        impacts=done.told.impacts,
         withdrawn=done.plan["withdrawn"],
-        changes=[f"{change.action} {change.name}" for change in different],
         services=fronts,
         nodes=nodes,
-        planned=module.check_mode,
-        diff=_apply.diff(different) if module._diff else [],
-        api_requests=dict(api.requests),
     )
 
 

@@ -210,7 +210,7 @@ class FakeApi(Api):
         stored = copy.deepcopy(self.objects[path])
         for operation in operations:
             *way, last = operation["path"].strip("/").split("/")
-            target: Any = stored.shares[BY_HAND]
+            target: Any = stored.shares[BY_HAND] if operation["op"] == "remove" else stored.full()
             for key in way:
                 target = target[int(key)] if isinstance(target, list) else target[key]
             if operation["op"] == "remove":

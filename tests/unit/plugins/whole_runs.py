@@ -73,7 +73,7 @@ def run_publish(api: FakeApi, clock: Clock | None = None, **options: Any) -> Cha
     """Run tcp_publish, and return what was written."""
     clock = clock or Clock()
     done = _publish.publish(api, wanted(**options), clock=clock, sleep=clock.sleep)
-    return [f"{change.action} {change.name}" for change in done.changes if change.action != "nothing"]
+    return [change.text for change in done.changes if change.action != "nothing"]
 
 
 def publish(
@@ -104,4 +104,4 @@ def _carry_out(api: FakeApi, plan: Mapping[str, Any]) -> Changes:
     """Apply a plan as tcp_apply does, and return what was written."""
     assert not errors(plan["findings"]), plan["findings"]
     written = _apply.write(api, _apply.plan(api, as_options(plan["steps"]), lenient=False))
-    return [f"{change.action} {change.name}" for change in written]
+    return [change.text for change in written]

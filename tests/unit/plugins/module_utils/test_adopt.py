@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from ansible_collections.servicemesh.tcp.plugins.module_utils._adopt import (
     difference,
-    full_host,
     hand_made,
     removals,
     rule_removals,
 )
+from ansible_collections.servicemesh.tcp.plugins.module_utils._istio_names import full_host
 from ansible_collections.servicemesh.tcp.tests.unit.plugins.builders import BACKEND_HOST, istio_gateway, virtual_service
 
 DOMAIN = "cluster.local"
@@ -76,11 +76,25 @@ def test_rules_that_are_not_just_the_port_s_differ():
     twice = (seed_rules(8081), seed_rules(8081, name="another"))
     assert judged(seed_gateway(8081), *twice) == "2 rules of VirtualServices are for port 8081"
     every = seed_rules(8081)
-    every["tcp"][0]["ports"] = []
+    every["tcp"][0] |= {"ports": [], "match_gateways": []}
     assert (
         judged(seed_gateway(8081), every)
         == "the rule of VirtualService gateways/gateway-8000 is for more than port 8081"
     )
+
+
+def test_a_rule_for_another_gateway_is_not_for_this_one():
+    rules = seed_rules(8081, gateways=("gateway-8000", "another"))
+    rules["tcp"][0]["match_gateways"] = [["another"]]
+    assert judged(seed_gateway(8081), rules) == "0 rules of VirtualServices are for port 8081"
+
+
+def test_a_rule_that_another_gateway_needs_differs():
+    rules = seed_rules(8081, gateways=("gateway-8000", "another"))
+    said = "the rule of VirtualService gateways/gateway-8000 is also for Gateway gateways/another"
+    assert judged(seed_gateway(8081), rules) == said
+    rules["tcp"][0]["match_gateways"] = [["gateway-8000"]]
+    assert judged(seed_gateway(8081), rules) == ""
 
 
 def test_other_destinations_differ():

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.servicemesh.tcp.plugins.module_utils import _apply
-from ansible_collections.servicemesh.tcp.plugins.module_utils._announce import DrainWait, announce, read_ports
+from ansible_collections.servicemesh.tcp.plugins.module_utils._announce import DrainWait, allowed_ports, announce
 from ansible_collections.servicemesh.tcp.plugins.module_utils._findings import errors
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import gateway_labels
 from ansible_collections.servicemesh.tcp.plugins.module_utils._sessions import Sessions
@@ -179,7 +179,7 @@ def test_an_object_that_is_written_twice_is_told_of_once():
 
 @pytest.mark.parametrize("text", ["http", "0", "65536", "2-1", "1-", "-1", "", "1-x", "1-2-3"])
 def test_what_is_no_port_is_an_error(text):
-    ports, findings = read_ports(["8081", text])
+    ports, findings = allowed_ports(["8081", text])
     assert ports == {8081}
     assert messages(findings) == [
         f"VALUE_INVALID tcp_allow_drain: entry: {text!r} is not valid; it is a port, a range such as 20000-20099 within"

@@ -218,6 +218,17 @@ def test_an_unreachable_server_is_no_refusal_of_its_own():
     assert "CLUSTER_UNREACHABLE" in render(refused(api, present(ROLE)).findings)
 
 
+@pytest.mark.parametrize("state", ["patched", "absent"])
+def test_an_object_made_anew_under_the_same_name_is_not_the_one_that_was_read(state):
+    api = cluster()
+    obj = bare_object("Service", "edge", "gateways")
+    api.add({**obj, "spec": {"ports": [{"port": 1}]}})
+    named = {**obj, "metadata": {**obj["metadata"], "uid": "of-another-one"}}
+    patch = [{"op": "remove", "path": "/spec/ports/0"}]
+    assert refused(api, {"state": state, "object": named, "adopt": True, "patch": patch}).answers
+    assert plan(api, {"state": state, "object": obj, "adopt": True, "patch": patch})[0].action != "nothing"
+
+
 SHARE = {"object": bare_object("Service", "edge", "gateways"), "existing": True}
 
 
