@@ -61,6 +61,18 @@ class LabPaths:
         return self.run_dir / "docker.sock"
 
 
+def check_own(paths: LabPaths) -> None:
+    """Raise LabError for labs of another checkout, come by over a link.
+
+    From here their processes are not found, so `up` would take a lab that runs for a dead one and clear it.
+    """
+    labs = paths.state_dir.parent
+    if labs.is_symlink():
+        raise LabError(
+            f"{labs} is a link to the labs of another checkout.", f"Run the command in {labs.resolve()}/.. ."
+        )
+
+
 def lab_paths(name: str, checkout: Path = CHECKOUT) -> LabPaths:
     """Paths of a lab of this checkout. Raises LabError for a name that Kubernetes or the kernel would refuse."""
     if not NAME.fullmatch(name):
