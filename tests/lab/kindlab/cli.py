@@ -16,7 +16,7 @@ from .console import Console, LabError
 from .environment import current_engine, lab_env
 from .lifecycle import up
 from .options import parse
-from .paths import LabPaths, lab_paths
+from .paths import LabPaths, check_own, lab_paths
 from .state import LabState, lab_lock, load_state
 
 DOWN = 3  # exit code of commands that need a lab which is not there
@@ -43,11 +43,13 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _up(paths: LabPaths, options: argparse.Namespace) -> int:
+    check_own(paths)
     up(paths, options, Console())
     return 0
 
 
 def _down(paths: LabPaths, options: argparse.Namespace) -> int:
+    check_own(paths)
     console = Console()
     with lab_lock(paths, console):
         cleared = clear(paths)

@@ -16,6 +16,7 @@ CHECKOUT = Path(__file__).resolve().parents[3]
 CLUSTER_FILES = Path(__file__).resolve().parents[1] / "cluster"
 # Sockets lie here: a unix socket's path must stay below 108 characters, and a checkout may lie anywhere.
 MACHINE_RUN = Path("/run/servicemesh-tcp-lab")
+DIRECT = "kubeconfig-direct"
 NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,22}[a-z0-9])?")
 
 
@@ -40,7 +41,7 @@ class LabPaths:
     @property
     def direct_kubeconfig(self) -> Path:
         """The admin's way to the API server, also while `kubeconfig` leads through the proxy of the stand-ins."""
-        kept = self.state_dir / "kubeconfig-direct"
+        kept = self.state_dir / DIRECT
         return kept if kept.exists() else self.kubeconfig
 
     @property
@@ -59,6 +60,18 @@ class LabPaths:
     @property
     def docker_socket(self) -> Path:
         return self.run_dir / "docker.sock"
+
+
+def check_own(paths: LabPaths) -> None:
+    """Raise LabError for labs of another checkout, come by over a link.
+
+    From here their processes are not found, so `up` would take a lab that runs for a dead one and clear it.
+    """
+    labs = paths.state_dir.parent
+    if labs.is_symlink():
+        raise LabError(
+            f"{labs} is a link to the labs of another checkout.", f"Run the command in {labs.resolve()}/.. ."
+        )
 
 
 def lab_paths(name: str, checkout: Path = CHECKOUT) -> LabPaths:

@@ -18,7 +18,7 @@ from .access import write_private
 from .apionly import free_ports
 from .commands import run as command
 from .console import Console, LabError
-from .paths import CHECKOUT, LabPaths
+from .paths import CHECKOUT, DIRECT, LabPaths
 from .process import tail
 from .state import LabState
 
@@ -76,6 +76,9 @@ def ensure(
     if not PYTHON.exists():
         raise LabError("The stand-ins run in .venv, which is not there.", "Build it: make venv")
     proxy = {"proxy": {"port": free_ports(1)[0], "key": secrets.token_hex(16)}} if "ossm2" in state.standins else {}
+    if proxy and not _kept(paths).exists():
+        # Before the start: the stand-ins themselves must not come through their proxy.
+        write_private(_kept(paths), paths.kubeconfig.read_text())
     write_private(_settings_file(paths), json.dumps({**settings, **proxy}, indent=1) + "\n")
     with console.step(f"stand-ins {state.standins}", "about 2 s"):
         _start(paths, state, env)
@@ -93,15 +96,16 @@ def _settings_file(paths: LabPaths) -> Path:
     return paths.state_dir / "standins.json"
 
 
+def _kept(paths: LabPaths) -> Path:
+    return paths.state_dir / DIRECT
+
+
 def _route(paths: LabPaths, env: Mapping[str, str]) -> None:
     """Let the lab's kubeconfigs lead through the proxy while there is one, and straight on otherwise."""
     settings = json.loads(_settings_file(paths).read_text()) if _settings_file(paths).exists() else {}
-    kept = paths.state_dir / "kubeconfig-direct"
-    proxy = settings.get("proxy")
-    if proxy is None and not kept.exists():
-        return
+    kept, proxy = _kept(paths), settings.get("proxy")
     if not kept.exists():
-        write_private(kept, paths.kubeconfig.read_text())
+        return
     view = ["kubectl", "config", "view", "--raw", "--output=json", "--kubeconfig"]
     admin = json.loads(command([*view, str(kept)], env=env).stdout)
     tcp = json.loads(command([*view, str(paths.tcp_kubeconfig)], env=env).stdout)

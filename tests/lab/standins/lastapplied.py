@@ -12,7 +12,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
-from .kinds import KINDS
 from .world import Create, Object, Patch, World, Write, ref
 
 ANNOTATION = "kubectl.kubernetes.io/last-applied-configuration"
@@ -20,7 +19,6 @@ ANNOTATION = "kubectl.kubernetes.io/last-applied-configuration"
 
 def bring(world: World, wanted: Object) -> Iterator[Write]:
     """The write that brings one object to what is wanted, if one is needed."""
-    assert wanted["kind"] in KINDS
     held = world.get(wanted["kind"], *ref(wanted))
     text = json.dumps(wanted, sort_keys=True)
     annotated = _annotate(wanted, text)

@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 
+from .switches import Fault
 from .world import Crds, Create, Later, Object, Patch, Status, World, Write, conditions, made, ref
 
 CONFIG = "config.openshift.io"
@@ -132,10 +133,10 @@ def _operator(world: World, name: str) -> Iterator[Write]:
     yield Status(held, {"conditions": conditions(world, held, *states), "versions": versions})
 
 
-def _told(fault: object, switch: str) -> tuple[str, str]:
+def _told(fault: Fault | None, switch: str) -> tuple[str, str]:
     if fault is None:
         return "AsExpected", "All is well"
-    return getattr(fault, "reason", "") or "Failing", getattr(fault, "message", "") or f"the switch {switch}"
+    return fault.reason or "Failing", fault.message or f"the switch {switch}"
 
 
 def _infrastructure(world: World) -> Iterator[Write]:

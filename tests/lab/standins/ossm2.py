@@ -20,6 +20,7 @@ from collections.abc import Iterator
 from . import ossm2_gateways as charts
 from . import ossm2_members as membership
 from .catalogue import OSSM2_CRDS
+from .kinds import MADE_BY
 from .lastapplied import bring
 from .olm import operator
 from .world import Crds, Create, Delete, Later, Object, Render, Status, Unrender, World, Write, conditions, made, ref
@@ -105,7 +106,7 @@ def istiod(world: World, namespace: str, name: str) -> tuple[str, bool]:
     """The revision that serves a control plane's namespace, and whether somebody else's istiod does."""
     for one in world.all("Deployment", namespace):
         labels = one["metadata"].get("labels", {})
-        if labels.get("app") == "istiod" and "standins/made-by" not in labels:
+        if labels.get("app") == "istiod" and MADE_BY not in labels:
             return labels.get("istio.io/rev", "default"), True
     return name, False
 

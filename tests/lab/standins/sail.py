@@ -21,6 +21,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from .catalogue import SAIL_CRDS, istio_versions
+from .kinds import MADE_BY
 from .lastapplied import difference
 from .olm import operator
 from .world import (
@@ -207,7 +208,7 @@ def _retire(world: World, istio: Object, active: str) -> Iterator[Write]:
 def _revision(world: World, revision: Object) -> Iterator[Write]:
     name, namespace = revision["metadata"]["name"], revision["spec"]["namespace"]
     plane = _istiod(world, namespace, name)
-    foreign = plane is not None and "standins/made-by" not in plane["metadata"].get("labels", {})
+    foreign = plane is not None and MADE_BY not in plane["metadata"].get("labels", {})
     if world.pods and not foreign and world.get("Namespace", "", namespace):
         tags = sorted(one["metadata"]["name"] for one in world.all("IstioRevisionTag") if _target(world, one) == name)
         yield Render(_key(name), _settings(revision, tags))

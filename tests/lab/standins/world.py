@@ -26,9 +26,9 @@ class World:
     now: datetime = field(default_factory=lambda: datetime.now(UTC))
     parts: frozenset[str] = frozenset()
     pods: bool = False
-    # Control planes that were brought; and those whose rendering failed: key -> what istioctl or kubectl said.
-    render_errors: dict[str, str] = field(default_factory=dict)
+    # Control planes by the key of their Render: those that were brought, and what a program said where one failed.
     planes: frozenset[str] = frozenset()
+    render_errors: dict[str, str] = field(default_factory=dict)
 
     @property
     def switches(self) -> Switches:

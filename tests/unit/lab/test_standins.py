@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from kindlab import standins as process
 from kindlab.console import LabError
+from kindlab.paths import check_own, lab_paths
 from standins import catalogue, lastapplied, olm, ossm2, ossm2_gateways, ossm2_members, proxy, sail
 from standins.crds import definitions
 from standins.kinds import KINDS
@@ -384,3 +385,12 @@ def test_aggregated_discovery_is_filtered_too() -> None:
     items = [{"metadata": {"name": name}, "versions": versions} for name in ("networking.istio.io", "apps")]
     found = proxy.filtered({"kind": "APIGroupDiscoveryList", "items": items})["items"]
     assert [each["versions"] for each in found] == [versions[1:], versions]
+
+
+def test_labs_of_another_checkout_are_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "theirs" / ".lab" / "lab").mkdir(parents=True)
+    (tmp_path / "ours").mkdir()
+    (tmp_path / "ours" / ".lab").symlink_to(tmp_path / "theirs" / ".lab")
+    check_own(lab_paths("lab", tmp_path / "theirs"))
+    with pytest.raises(LabError, match="another checkout"):
+        check_own(lab_paths("lab", tmp_path / "ours"))
