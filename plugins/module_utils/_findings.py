@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 
 class Rule(NamedTuple):
-    """What a code means: C(error) stops a run before anything is written."""
+    """What a code means: C(error) stops a run before anything is written; in an audit, clients run into it now."""
 
     severity: str
     sentence: str
