@@ -236,8 +236,7 @@ CATALOGUE: Mapping[str, Rule] = {
     "OLM_MISSING": Rule(
         "error",
         "the cluster does not serve operators.coreos.com/v1alpha1, so it has no Operator Lifecycle Manager (OLM)"
-        " to install"
-        " {packages}.",
+        " to install {packages}.",
         "Install OLM, or install the mesh without operators (provider helm or existing of role control_plane).",
     ),
     "OPERATOR_BY_HAND": Rule(
@@ -273,8 +272,7 @@ CATALOGUE: Mapping[str, Rule] = {
     "OPERATOR_UNSUBSCRIBED": Rule(
         "warning",
         "ClusterServiceVersion {csv} is there ({phase}) and no Subscription refers to it, so it is not upgraded,"
-        " and OLM"
-        " would refuse a new Subscription.",
+        " and OLM would refuse a new Subscription.",
         "It is used as it is. To have it subscribed to again, delete that ClusterServiceVersion first; meshes stay.",
     ),
     "PORTS_KEPT": Rule(
