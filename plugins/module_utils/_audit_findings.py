@@ -25,6 +25,7 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._istio_holders imp
 from ansible_collections.servicemesh.tcp.plugins.module_utils._limits import check_load_balancers
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import SET_LABEL, is_ours
 from ansible_collections.servicemesh.tcp.plugins.module_utils._plan_text import ports_text
+from ansible_collections.servicemesh.tcp.plugins.module_utils._state import node as project_node
 from ansible_collections.servicemesh.tcp.plugins.module_utils._view import View
 
 Finding = dict[str, Any]
@@ -238,8 +239,8 @@ def _day(moment: datetime) -> str:
 
 def _limits(read: Mapping[str, Any], rows: Rows) -> list[Finding]:
     """Load balancers near what they take, each Service judged by what it is, as if it were a gateway's only one."""
-    # Provider recognition wants the nodes, which planning reads for node ports only.
-    view = View(read["state"])
+    # The nodes tell the cloud, and how many targets a port has; the projection has them for node ports only.
+    view = View({**read["state"], "nodes": [project_node(item) for item in read["nodes"]]})
     found = []
     for item in read["state"]["services"]:
         if item["type"] != "LoadBalancer":

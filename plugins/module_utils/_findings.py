@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 
 class Rule(NamedTuple):
-    """What a code means: C(error) stops a run before anything is written."""
+    """What a code means: C(error) stops a run before anything is written; in an audit, clients run into it now."""
 
     severity: str
     sentence: str
@@ -568,8 +568,7 @@ CATALOGUE: Mapping[str, Rule] = {
     "OLM_MISSING": Rule(
         "error",
         "the cluster does not serve operators.coreos.com/v1alpha1, so it has no Operator Lifecycle Manager (OLM)"
-        " to install"
-        " {packages}.",
+        " to install {packages}.",
         "Install OLM, or install the mesh without operators (provider helm or existing of role control_plane).",
     ),
     "OPEN_TO_WORLD": Rule(
@@ -615,8 +614,7 @@ CATALOGUE: Mapping[str, Rule] = {
     "OPERATOR_UNSUBSCRIBED": Rule(
         "warning",
         "ClusterServiceVersion {csv} is there ({phase}) and no Subscription refers to it, so it is not upgraded,"
-        " and OLM"
-        " would refuse a new Subscription.",
+        " and OLM would refuse a new Subscription.",
         "It is used as it is. To have it subscribed to again, delete that ClusterServiceVersion first; meshes stay.",
     ),
     "PLANE_ELSEWHERE": Rule(

@@ -255,6 +255,17 @@ def test_a_load_balancer_near_its_limit():
     assert ("LB_LIMIT_NEAR", "Service shop/wide") in codes(audited(objects))
 
 
+def test_the_nodes_tell_which_load_balancer_a_service_has():
+    objects = build.busy()
+    for node in objects[_audit_read.NODES]:
+        node["spec"] = {"providerID": f"aws:///eu-west-1a/{node['metadata']['name']}"}
+    many = [build.port(number) for number in range(20000, 20095)]
+    objects[build.SERVICES].append(build.service("wide", "shop", *many, type="LoadBalancer"))
+    [near] = [item for item in audited(objects)["findings"] if item["code"] == "LB_LIMIT_NEAR"]
+    assert "95 listeners" in near["message"]
+    assert "AWS Classic Load Balancer" in near["message"]
+
+
 def test_a_hand_on_a_port_of_a_set_is_drift_and_a_hand_beside_it_is_none():
     objects = build.busy()
     front = objects[build.SERVICES][3]
