@@ -36,11 +36,11 @@ def identity(obj: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def port_managers(obj: Mapping[str, Any]) -> dict[str, list[int]]:
-    """Return who applied which of a Service's TCP ports, from its managedFields (server-side apply only)."""
+def port_managers(obj: Mapping[str, Any], operation: str = "Apply") -> dict[str, list[int]]:
+    """Return who owns which of a Service's TCP ports, from its managedFields, by server-side apply unless told."""
     managers: dict[str, set[int]] = {}
     for entry in obj["metadata"].get("managedFields") or []:
-        if entry.get("operation") != "Apply":
+        if entry.get("operation") != operation:
             continue
         for key in entry.get("fieldsV1", {}).get("f:spec", {}).get("f:ports", {}):
             if not key.startswith("k:"):
@@ -82,6 +82,7 @@ def service(obj: Mapping[str, Any]) -> dict[str, Any]:
         # AWS gives a host name, most others an IP address.
         "addresses": [item.get("ip") or item.get("hostname") for item in ingress],
         "managers": port_managers(obj),
+        "edited": sorted({port for ports in port_managers(obj, "Update").values() for port in ports}),
     }
 
 

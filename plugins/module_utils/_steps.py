@@ -8,7 +8,7 @@ This module_util is **PRIVATE** and should only be used by this collection. Brea
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.servicemesh.tcp.plugins.module_utils._exposure import Listeners, service_share
@@ -19,7 +19,7 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._names import (
     set_manager,
 )
 from ansible_collections.servicemesh.tcp.plugins.module_utils._view import View
-from ansible_collections.servicemesh.tcp.plugins.module_utils._workload import front_service
+from ansible_collections.servicemesh.tcp.plugins.module_utils._workload import bare_object, front_service
 
 Step = dict[str, Any]
 # What a step means where it does not say; tcp_apply's options have the same defaults, and a test holds them to it.
@@ -127,12 +127,34 @@ def share_steps(
             share = sorted([*wanted[front], *stays], key=lambda item: item["port"])
             force = any(item.get("adopts") for item in share)
             opening.append(share_step(service_share(front, namespace, share, uid), manager, (), force, foreign))
-        if stays:
-            drain = [item["target_port"] for item in stays]
+        drain = [item["target_port"] for item in stays]
+        if service and any(item["port"] in service["edited"] for item in stays):
+            closing.append(_take_out(service, (namespace, name), [item["port"] for item in stays], drain))
+        elif stays:
             closing.append(
                 share_step(service_share(front, namespace, wanted[front], uid), manager, drain, adopt=foreign)
             )
     return opening, closing
+
+
+def _take_out(service: Mapping[str, Any], place: tuple[str, str], ports: Sequence[int], drain: Iterable[int]) -> Step:
+    """Return the step that takes ports out of a Service of which somebody else has written any by hand.
+
+    What two wrote stays when one of them gives it up, but for its name, and the API server refuses a port without one.
+    """
+    operations: list[dict[str, Any]] = []
+    for index in reversed(range(len(service["ports"]))):
+        port = service["ports"][index]
+        if port["port"] in ports and port["protocol"] == "TCP":
+            operations += [
+                {"op": "test", "path": f"/spec/ports/{index}/name", "value": port["name"]},
+                {"op": "remove", "path": f"/spec/ports/{index}"},
+            ]
+    obj = bare_object("Service", service["name"], service["namespace"])
+    obj["metadata"]["uid"] = service["uid"]
+    gateway = {"namespace": place[0], "name": place[1]}
+    step = {"state": "patched", "object": obj, "patch": operations, "adopt": True, "gateway": gateway}
+    return {**step, "drain": sorted(drain)}
 
 
 def _by_service(listeners: Iterable[Mapping[str, Any]]) -> defaultdict[str, list[Mapping[str, Any]]]:

@@ -84,6 +84,7 @@ def service(name: str, namespace: str, ports: Any = (), **more: Any) -> dict[str
         "external_ips": [],
         "addresses": [],
         "managers": {},
+        "edited": [],
         **more,
     }
 

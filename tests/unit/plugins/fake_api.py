@@ -35,6 +35,17 @@ class Stored:
         self.version = 1
         self.shares: dict[str, Mapping[str, Any]] = {}
 
+    def edits(self) -> list[dict[str, Any]]:
+        """Return the hand's entry of managedFields: the ports of a Service, with each of their fields."""
+        share = self.shares.get(BY_HAND)
+        ports = dict(_ports_by_key(share)) if share else {}
+        owned = {
+            f"k:{json.dumps({'port': key[0], 'protocol': key[1]})}": {f"f:{field}": {} for field in port}
+            for key, port in ports.items()
+        }
+        fields = {"f:spec": {"f:ports": owned}}
+        return [{"manager": BY_HAND, "operation": "Update", "fieldsV1": fields}] if owned else []
+
     def full(self) -> dict[str, Any]:
         """Return the object as the API server shows it."""
         merged: dict[str, Any] = {}
@@ -49,7 +60,8 @@ class Stored:
                 {"manager": manager, "operation": "Apply", "fieldsV1": {**_ports_owned(share), **_labels_owned(share)}}
                 for manager, share in self.shares.items()
                 if manager != BY_HAND
-            ],
+            ]
+            + self.edits(),
         }
         return _with_defaults(merged)
 
@@ -213,6 +225,9 @@ class FakeApi(Api):
         share = copy.deepcopy(dict(body))
         share["metadata"].pop("uid", None)
         after.shares[manager] = share
+        ports = after.full().get("spec", {}).get("ports", []) if body["kind"] == "Service" else []
+        if len(ports) > 1 and not all(port.get("name") for port in ports):
+            raise _error(422, "Invalid", "PATCH", path, "spec.ports.name: Required value")
         after.version += 1
         if not dry:
             self.objects[path] = after
@@ -221,7 +236,8 @@ class FakeApi(Api):
     def _json_patch(self, path: str, operations: Any, dry: bool) -> dict[str, Any]:
         """Test, add, replace and remove in an object that was made by hand."""
         stored = copy.deepcopy(self.objects[path])
-        document = stored.shares[BY_HAND]
+        whole = stored.full() if "/services/" in path else None
+        document = whole or stored.shares[BY_HAND]
         document["metadata"] |= {"uid": stored.uid, "resourceVersion": str(stored.version)}
         for operation in operations:
             *way, last = [_unescaped(key) for key in operation["path"].split("/")[1:]]
@@ -245,6 +261,12 @@ class FakeApi(Api):
                 raise _error(422, "Invalid", "PATCH", path, "the JSON patch does not apply") from error
         for key in ("uid", "resourceVersion"):
             del document["metadata"][key]
+        if whole:
+            # What is taken out of a Service's ports is nobody's any more.
+            left = dict(_ports_by_key(whole))
+            for share in stored.shares.values():
+                if "ports" in share.get("spec", {}):
+                    share["spec"]["ports"] = [port for key, port in _ports_by_key(share) if key in left]
         if not dry:
             stored.version += 1
             self.objects[path] = stored

@@ -478,7 +478,10 @@ def test_an_adopted_gateway_keeps_its_pods_and_its_ports_and_is_given_back():
     # Another set needs no word of it.
     publish(api, [record("theirs", 7001)], set_name="other", gateways=[REFERENCE])
     withdraw(api, "other")
+    publish(api, [*records[1:], record("next", 8084)], gateways=[ADOPTED])
+    assert sorted(ports_of(api)) == [8082, 8083, 8084, 15021]
     withdraw(api)
+    assert ports_of(api) == {15021: 15021}
     make_gateways(api, [ADOPTED], gateways_state="absent")
     given = front(api)
     assert given["metadata"]["labels"] == {"team": "x"}

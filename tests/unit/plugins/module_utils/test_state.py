@@ -53,6 +53,11 @@ def test_who_applied_which_port(fields, managers):
     assert _state.port_managers({"metadata": {"managedFields": fields}}) == managers
 
 
+def test_which_ports_somebody_wrote_by_hand():
+    fields = [entry("a", 1), entry("kubectl-edit", 2, 1, operation="Update"), entry("x", 3, operation="Update")]
+    assert _state.service({"metadata": {**META, "managedFields": fields}})["edited"] == [1, 2, 3]
+
+
 def test_a_port_s_key_without_protocol_is_tcp():
     fields = {"f:spec": {"f:ports": {'k:{"port":7}': {}}}}
     obj = {"metadata": {"managedFields": [{"manager": "a", "operation": "Apply", "fieldsV1": fields}]}}
@@ -100,6 +105,7 @@ def test_a_service():
         "external_ips": ["198.18.0.9"],
         "addresses": ["198.18.0.1", "lb.example"],
         "managers": {"a": [80]},
+        "edited": [],
     }
 
 
@@ -120,6 +126,7 @@ def test_a_service_with_nothing():
         "external_ips": [],
         "addresses": [],
         "managers": {},
+        "edited": [],
     }
 
 
