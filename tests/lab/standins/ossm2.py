@@ -23,7 +23,22 @@ from .catalogue import OSSM2_CRDS
 from .kinds import MADE_BY
 from .lastapplied import bring
 from .olm import operator
-from .world import Crds, Create, Delete, Later, Object, Render, Status, Unrender, World, Write, conditions, made, ref
+from .world import (
+    Crds,
+    Create,
+    Delete,
+    Later,
+    Object,
+    Render,
+    Status,
+    Unrender,
+    World,
+    Write,
+    condition,
+    conditions,
+    made,
+    ref,
+)
 
 VERSION = "2.6.14"
 PACKAGE = "servicemeshoperator"
@@ -82,7 +97,7 @@ def _control_plane(world: World, smcp: Object) -> Iterator[Write]:
     revision, foreign = istiod(world, namespace, name)
     if world.pods and not foreign:
         yield Render(key(smcp), _settings(smcp))
-    if not _istiod_ready(world, namespace):
+    if condition(smcp, "Reconciled") != "True" and not _istiod_ready(world, namespace):
         # As the operator does, gateways wait for istiod: a pod that nobody injects would keep its image `auto`.
         reason = "PausingInstall" if "chartVersion" not in held else "PausingUpdate"
         text = "Paused until the following components become ready: [istio-discovery]"

@@ -148,7 +148,8 @@ def _state(world: World, smcp: Object, namespace: str) -> tuple[str, str, str]:
         return "False", "ReferencesDifferentControlPlane", text + f"{held['namespace']}/{held['name']}"
     if fault := world.switches.on("ossm2.member-refused", namespace, namespace):
         return "False", fault.reason or "ReconcileError", fault.message or "the switch ossm2.member-refused"
-    if member is None or condition(smcp, "Reconciled") != "True":
+    configured = there["metadata"].get("labels", {}).get(MEMBER_OF) == home
+    if member is None or (condition(smcp, "Reconciled") != "True" and not configured):
         return "False", "SMCPReconciling", "the ServiceMeshControlPlane is not reconciled yet"
     return "True", "", ""
 

@@ -342,6 +342,22 @@ def test_with_pods_the_gateways_wait_for_istiod() -> None:
     assert any(isinstance(write, Render) and write.key == "smcp-cp-basic" for write in ossm2.reconcile(here))
 
 
+def test_a_mesh_that_works_keeps_its_members_while_it_changes() -> None:
+    here = world(*map(namespace, ("cp", "app")), smcp(), roll(members=["app"]), parts="ossm2")
+    settle(ossm2.reconcile, here)
+    here.pods = True  # istiod is away for a moment
+    settle(ossm2.reconcile, here)
+    found = conditions(here.get("ServiceMeshControlPlane", "cp", "basic"))
+    assert (found["Reconciled"][0], found["Ready"]) == ("True", ("False", "ComponentsNotReady"))
+    held = here.get("ServiceMeshControlPlane", "cp", "basic")
+    here.objects["ServiceMeshControlPlane"]["cp", "basic"] = merge(held, {"metadata": {"generation": 2}})
+    settle(ossm2.reconcile, here)
+    assert conditions(here.get("ServiceMeshControlPlane", "cp", "basic"))["Reconciled"][1] == "PausingUpdate"
+    members = here.get("ServiceMeshMemberRoll", "cp", "default")
+    assert members["status"]["configuredMembers"] == ["app"]
+    assert conditions(members)["Ready"][1] == "SMCPReconciling"
+
+
 def test_nothing_acts_while_its_operator_is_not_installed() -> None:
     here = world(namespace("cp"), smcp(), parts="olm,ossm2,sail")
     assert list(ossm2.reconcile(here)) + list(sail.reconcile(here)) == []
