@@ -500,6 +500,12 @@ CATALOGUE: Mapping[str, Rule] = {
         "these lack the sidecar that a new pod would get, and a restart does not give it to them: {workloads}.",
         "Recreate those pods by hand, or look at why the injector passes them over. Ports can be published without it.",
     ),
+    "TARGET_PORT_EPHEMERAL": Rule(
+        "warning",
+        "target port {port} on gateway {gateway} lies in 32768-60999, from where the pods' own outgoing connections"
+        " take theirs: Envoy cannot listen on one that is taken, and the record's port is dead then.",
+        "Leave target_port out; a port that has it already gets another when it is withdrawn and published again.",
+    ),
     "TARGET_PORT_LEAVING": Rule(
         "error",
         "target port {target} on gateway {gateway} is still that of port {port}, which this run closes or moves:"

@@ -15,10 +15,14 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._conflicts import 
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import names_of, port_name
 from ansible_collections.servicemesh.tcp.plugins.module_utils._reading import is_reserved
 
-# The listener of a privileged port binds port + 10000, or the next thousand that is free.
+# A pod's own outgoing connections take their ports from here (Linux, net.ipv4.ip_local_port_range). Envoy cannot bind
+# one that is taken, and nobody tries again: the port stays dead until the next push (seen on the lab).
+EPHEMERAL = range(32768, 61000)
 PRIVILEGED_END = 1024
+# A listener that cannot bind its own port binds it shifted, or the next thousand that is free.
 PRIVILEGED_SHIFT = 10000
-PRIVILEGED_STEP = 1000
+EPHEMERAL_SHIFT = -30000
+STEP = 1000
 
 
 def port_names(entry: Mapping[str, Any], set_name: str) -> list[str]:
@@ -28,7 +32,9 @@ def port_names(entry: Mapping[str, Any], set_name: str) -> list[str]:
 
 def first_choice(port: int) -> int:
     """Return the target port that a port gets where nobody holds it."""
-    return port if port >= PRIVILEGED_END else port + PRIVILEGED_SHIFT
+    if port < PRIVILEGED_END:
+        return port + PRIVILEGED_SHIFT
+    return port + EPHEMERAL_SHIFT if port in EPHEMERAL else port
 
 
 class Targets:
@@ -55,16 +61,18 @@ class Targets:
         self._chosen: dict[int, int] = {}
         # Ports that the gateway may publish next are left to those: a straight target is easier to read.
         self._avoided = gateway["pool"] | gateway["reserved"]
-        numbers = range(PRIVILEGED_END, 65536)
+        numbers = [*range(PRIVILEGED_END, EPHEMERAL.start), *range(EPHEMERAL.stop, 65536)]
         self._anywhere = itertools.chain(
-            (port for port in numbers if port not in self._avoided), (port for port in numbers if port in self._avoided)
+            (port for port in numbers if port not in self._avoided),
+            (port for port in numbers if port in self._avoided),
+            EPHEMERAL,
         )
 
     def choose(self, entries: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         """Return the entries with the target port of each, without those for which there is none.
 
         What the cluster already shows is kept, since a change of it would cut sessions; given ones have no choice;
-        a port from 1024 on takes its own number, and a privileged one a high port that collides with nothing.
+        a port takes its own number where it can be bound, and otherwise another that collides with nothing.
         """
         free = [entry for entry in entries if entry["target_port"] is None]
         for entry in free:
@@ -76,12 +84,12 @@ class Targets:
         # Those that have it already come before those that want it.
         for entry in sorted(given, key=lambda item: self.present.get(item["target_port"]) != item["port"]):
             self._take_given(entry)
-        # Straight ones first: a privileged port can go anywhere.
-        for entry in sorted(free, key=lambda item: item["port"] < PRIVILEGED_END):
+        # Straight ones first: one that is shifted can go anywhere.
+        for entry in sorted(free, key=lambda item: first_choice(item["port"]) != item["port"]):
             port = entry["port"]
             if port not in self._chosen:
-                straight = port >= PRIVILEGED_END and self._is_free(port, port)
-                self._take(entry, port if straight else self._high_port(port))
+                straight = first_choice(port) == port and self._is_free(port, port)
+                self._take(entry, port if straight else self._other_port(port))
         return [
             {**entry, "target_port": self._chosen[entry["port"]]} for entry in entries if entry["port"] in self._chosen
         ]
@@ -92,6 +100,8 @@ class Targets:
 
     def _take(self, entry: Mapping[str, Any], target: int) -> None:
         """Give a target to a record's port."""
+        if target in EPHEMERAL:
+            self.conflicts.add("TARGET_PORT_EPHEMERAL", entry["name"], target, gateway=self.gateway["name"])
         self.held[target] = f"record {entry['name']!r} of the same set"
         self._chosen[entry["port"]] = target
 
@@ -107,10 +117,12 @@ class Targets:
         else:
             self._take(entry, target)
 
-    def _high_port(self, port: int) -> int:
-        """Return a free target port: 10000 above the port, further thousands up, or any that is free."""
-        for target in range(port + PRIVILEGED_SHIFT, 65536, PRIVILEGED_STEP):
-            if target not in self._avoided and self._is_free(target, port) and not is_reserved(target):
+    def _other_port(self, port: int) -> int:
+        """Return a free target port: the port shifted, further thousands up, or any that is free."""
+        shifted = first_choice(port)
+        for target in range(port + PRIVILEGED_SHIFT if shifted == port else shifted, 65536, STEP):
+            avoided = target in self._avoided or target in EPHEMERAL or is_reserved(target)
+            if not avoided and self._is_free(target, port):
                 return target
         return next(
             target

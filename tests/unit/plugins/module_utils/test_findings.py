@@ -403,6 +403,12 @@ TEXTS = {
         "set 'default': this run would withdraw 1 of the 1 ports of the set (8081), and it declares no port at all."
         " If that is meant, name the records in tcp_allow_withdraw, or set it to 'all'.",
     ),
+    "TARGET_PORT_EPHEMERAL": (
+        lambda: mapped(record("new", 8081, target_port=40000)),
+        "record 'new': target port 40000 on gateway edge lies in 32768-60999, from where the pods' own outgoing"
+        " connections take theirs: Envoy cannot listen on one that is taken, and the record's port is dead then."
+        " Leave target_port out; a port that has it already gets another when it is withdrawn and published again.",
+    ),
     "TARGET_PORT_LEAVING": (
         lambda: mapped(record("new", 8081, target_port=10022), cluster=state(owned_front(("ssh", 22, 10022)))),
         "record 'new': target port 10022 on gateway edge is still that of port 22, which this run closes or moves:"
@@ -467,6 +473,7 @@ def test_a_code_keeps_its_severity():
         "SMCP_FIELD_IGNORED": "warning",
         "SUBSCRIPTION_DIFFERS": "warning",
         "SUBSCRIPTION_FOUND": "note",
+        "TARGET_PORT_EPHEMERAL": "warning",
         "WITHDRAW_UNKNOWN": "warning",
     }
     warning = finding("WITHDRAW_UNKNOWN", "set 'a'", name="b")

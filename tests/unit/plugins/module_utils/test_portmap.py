@@ -71,6 +71,10 @@ def test_what_a_record_becomes():
     }
 
 
+# Every target that a privileged port's search comes by.
+THOUSANDS = [port for port in range(10005, 65536, 1000) if port != 15005 and not 32768 <= port <= 60999]
+
+
 @pytest.mark.parametrize(
     ("records", "chosen"),
     [
@@ -89,9 +93,13 @@ def test_what_a_record_becomes():
         ),
         # All thousands taken: any port that is free.
         (
-            [record("a", 5), *(record(str(port), port) for port in range(10005, 65536, 1000) if port != 15005)],
-            {"a": 1024, **{str(port): port for port in range(10005, 65536, 1000) if port != 15005}},
+            [record("a", 5), *(record(str(port), port) for port in THOUSANDS)],
+            {"a": 1024, **{str(port): port for port in THOUSANDS}},
         ),
+        # Where the pods' own connections take their ports from, no listener is put.
+        ([record("a", 32767), record("b", 61000)], {"a": 32767, "b": 61000}),
+        ([record("a", 32768), record("b", 60999)], {"a": 2768, "b": 30999}),
+        ([record("a", 40000), record("b", 10000)], {"a": 11000, "b": 10000}),
     ],
 )
 def test_target_ports_without_a_cluster(records, chosen):
