@@ -114,15 +114,22 @@ CATALOGUE: Mapping[str, Rule] = {
         "gateway {gateway!r} is not defined; defined are {known}.",
         "Add it to tcp_gateways, or mend the record's gateway.{hint}",
     ),
+    "INJECTION_BY_POD": Rule(
+        "error",
+        "OpenShift Service Mesh 2 gives a sidecar to pods that ask for one; no label of a namespace makes it do so for"
+        " all.",
+        "Set injection to 'pod', and put the label sidecar.istio.io/inject: \"true\" into the pod templates.",
+    ),
+    "INJECTION_LABEL_TAKEN": Rule(
+        "error",
+        "somebody else's label {label}={value} decides on its sidecars (istio-injection wins over istio.io/rev), and"
+        " what is wanted is that {wanted}.",
+        "Let its owner take the label off, or say in the namespace's injection and mesh what the label says.",
+    ),
     "INJECTOR_MISSING": Rule(
         "warning",
         "no webhook injects revision {revision!r}, so a gateway that is made here stays without its proxy.",
         "Have it installed with its injector, or publish on gateways that run already.",
-    ),
-    "ISTIOD_NOT_READY": Rule(
-        "error",
-        "its istiod is not ready: {why}.",
-        "Look at the istiod pods and at what their operator says, and run this again.",
     ),
     "INSTALL_PLAN_OTHER": Rule(
         "error",
@@ -140,17 +147,10 @@ CATALOGUE: Mapping[str, Rule] = {
         "InstallPlan {plan} ({csvs}) of somebody else's Subscription waits for approval.",
         "Let its owner approve it, or give the record approval: Manual, and this run approves it.",
     ),
-    "INJECTION_BY_POD": Rule(
+    "ISTIOD_NOT_READY": Rule(
         "error",
-        "OpenShift Service Mesh 2 gives a sidecar to pods that ask for one; no label of a namespace makes it do so for"
-        " all.",
-        "Set injection to 'pod', and put the label sidecar.istio.io/inject: \"true\" into the pod templates.",
-    ),
-    "INJECTION_LABEL_TAKEN": Rule(
-        "error",
-        "somebody else's label {label}={value} decides on its sidecars (istio-injection wins over istio.io/rev), and"
-        " what is wanted is that {wanted}.",
-        "Let its owner take the label off, or say in the namespace's injection and mesh what the label says.",
+        "its istiod is not ready: {why}.",
+        "Look at the istiod pods and at what their operator says, and run this again.",
     ),
     "KEY_NOT_BUILT": Rule(
         "error",
@@ -291,10 +291,54 @@ CATALOGUE: Mapping[str, Rule] = {
         "it would have {count} ports and about {size} bytes; the API server stores {limit} in one object ({source}).",
         "{cure}. Another limit of the cluster goes into service.limits.object_bytes.",
     ),
+    "OLM_MISSING": Rule(
+        "error",
+        "the cluster does not serve operators.coreos.com/v1alpha1, so it has no Operator Lifecycle Manager (OLM)"
+        " to install"
+        " {packages}.",
+        "Install OLM, or install the mesh without operators (provider helm or existing of role control_plane).",
+    ),
+    "OPERATOR_BY_HAND": Rule(
+        "note",
+        "Deployment {deployment} runs it without OLM, from a manifest or a chart.",
+        "Nothing to do; it is used as it is, and neither upgraded nor removed by this collection.",
+    ),
+    "OPERATOR_GROUP_UNFIT": Rule(
+        "error",
+        "namespace {namespace!r} has OperatorGroup {groups}: {why}.",
+        "Name another namespace for the operator, or mend the OperatorGroups there.",
+    ),
+    "OPERATOR_LEFT_CATALOG": Rule(
+        "warning",
+        "the package left Red Hat's catalogue {left}.",
+        "Take tempo-product and opentelemetry-product for tracing; only a mirrored catalogue can still hold this one.",
+    ),
     "OPERATOR_MISSING": Rule(
         "error",
         "the API server does not know {kinds}, so nobody would act on it.",
         "Install the operator first ({operator}): role operators does it, or playbook install_mesh as a whole.",
+    ),
+    "OPERATOR_RIVAL": Rule(
+        "error",
+        "it owns the same API groups ({groups}) as {rival}; OLM refuses a second owner.",
+        "Want only one of the two.",
+    ),
+    "OPERATOR_STAYS": Rule(
+        "note",
+        "{place} was not made by this collection, and stays.",
+        "Nothing to do; remove it by hand if it is to go.",
+    ),
+    "OPERATOR_TWICE": Rule(
+        "error",
+        "there are several Subscriptions to it ({places}), which get in each other's way.",
+        "Remove all but one by hand.",
+    ),
+    "OPERATOR_UNSUBSCRIBED": Rule(
+        "warning",
+        "ClusterServiceVersion {csv} is there ({phase}) and no Subscription refers to it, so it is not upgraded,"
+        " and OLM"
+        " would refuse a new Subscription.",
+        "It is used as it is. To have it subscribed to again, delete that ClusterServiceVersion first; meshes stay.",
     ),
     "PLANE_ELSEWHERE": Rule(
         "error",
@@ -323,50 +367,6 @@ CATALOGUE: Mapping[str, Rule] = {
         "error",
         "there is no such mesh; there are {known}.",
         "Mend the name or the namespace, or leave both out to look at all of them.",
-    ),
-    "OLM_MISSING": Rule(
-        "error",
-        "the cluster does not serve operators.coreos.com/v1alpha1, so it has no Operator Lifecycle Manager (OLM)"
-        " to install"
-        " {packages}.",
-        "Install OLM, or install the mesh without operators (provider helm or existing of role control_plane).",
-    ),
-    "OPERATOR_BY_HAND": Rule(
-        "note",
-        "Deployment {deployment} runs it without OLM, from a manifest or a chart.",
-        "Nothing to do; it is used as it is, and neither upgraded nor removed by this collection.",
-    ),
-    "OPERATOR_GROUP_UNFIT": Rule(
-        "error",
-        "namespace {namespace!r} has OperatorGroup {groups}: {why}.",
-        "Name another namespace for the operator, or mend the OperatorGroups there.",
-    ),
-    "OPERATOR_LEFT_CATALOG": Rule(
-        "warning",
-        "the package left Red Hat's catalogue {left}.",
-        "Take tempo-product and opentelemetry-product for tracing; only a mirrored catalogue can still hold this one.",
-    ),
-    "OPERATOR_RIVAL": Rule(
-        "error",
-        "it owns the same API groups ({groups}) as {rival}; OLM refuses a second owner.",
-        "Want only one of the two.",
-    ),
-    "OPERATOR_STAYS": Rule(
-        "note",
-        "{place} was not made by this collection, and stays.",
-        "Nothing to do; remove it by hand if it is to go.",
-    ),
-    "OPERATOR_TWICE": Rule(
-        "error",
-        "there are several Subscriptions to it ({places}), which get in each other's way.",
-        "Remove all but one by hand.",
-    ),
-    "OPERATOR_UNSUBSCRIBED": Rule(
-        "warning",
-        "ClusterServiceVersion {csv} is there ({phase}) and no Subscription refers to it, so it is not upgraded,"
-        " and OLM"
-        " would refuse a new Subscription.",
-        "It is used as it is. To have it subscribed to again, delete that ClusterServiceVersion first; meshes stay.",
     ),
     "PORTS_KEPT": Rule(
         "note",
@@ -465,6 +465,11 @@ CATALOGUE: Mapping[str, Rule] = {
         "this run would withdraw {count} of the {total} ports of the set ({ports}), and {reason}.",
         "If that is meant, name the records in tcp_allow_withdraw, or set it to 'all'.",
     ),
+    "SIDECAR_MISSING": Rule(
+        "warning",
+        "these lack the sidecar that a new pod would get, and a restart does not give it to them: {workloads}.",
+        "Recreate those pods by hand, or look at why the injector passes them over. Ports can be published without it.",
+    ),
     "SMCP_FIELD_IGNORED": Rule(
         "warning",
         "{field} is taken by the schema and ignored by the chart that makes the gateway's Service.",
@@ -494,11 +499,6 @@ CATALOGUE: Mapping[str, Rule] = {
         " a change"
         " back.",
         "Take adopt and what differs out of the record.",
-    ),
-    "SIDECAR_MISSING": Rule(
-        "warning",
-        "these lack the sidecar that a new pod would get, and a restart does not give it to them: {workloads}.",
-        "Recreate those pods by hand, or look at why the injector passes them over. Ports can be published without it.",
     ),
     "TARGET_PORT_EPHEMERAL": Rule(
         "warning",

@@ -142,7 +142,9 @@ class Onboarding:
                 mesh = {"flavour": "ossm2", "name": roll["namespace"], "namespace": roll["namespace"]}
                 entry = self.roll(mesh)
                 entry.remove.add(name)
-                entry.left.add(name)
+                # Who stays a member by somebody else's selector is not waited for.
+                if not membership_of.is_covered(name, foreign_labels(name, self.state), mesh, self.state, "roll"):
+                    entry.left.add(name)
         if not self.has(name):
             return
         bare = {**member, "rights": [], "network_policy": []}

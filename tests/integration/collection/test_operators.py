@@ -195,8 +195,8 @@ def install(kubeconfig: Path, limited: Path) -> Callable[..., Done]:
 def test_from_nothing_to_nothing(olm: Olm, role: Callable[..., Run], install: Callable[..., Done]) -> None:
     check = role(OSSM, KIALI, options=("--check",))
     assert check.code == 0, check.output
-    assert "ok  user        system:serviceaccount:servicemesh-tcp-install:servicemesh-tcp-install" in check.output
-    assert "ok  rights      as needed" in check.output
+    assert "ok user system:serviceaccount:servicemesh-tcp-install:servicemesh-tcp-install" in check.said
+    assert "ok rights as needed" in check.said
     assert "create Subscription openshift-operators/servicemeshoperator3" in check.output
     assert olm.all("Subscription", NS) == {}
 

@@ -21,7 +21,10 @@ STRICT = {"fieldValidation": "Strict"}
 
 
 def lab(*arguments: str, code: int = 0) -> str:
-    done = subprocess.run([LAB, *arguments, "--name", NAME], capture_output=True, text=True, timeout=300, check=False)
+    command, *rest = arguments
+    done = subprocess.run(
+        [LAB, command, "--name", NAME, *rest], capture_output=True, text=True, timeout=300, check=False
+    )
     assert done.returncode == code, done.stdout + done.stderr
     return done.stdout
 
@@ -523,6 +526,50 @@ def test_the_switches_of_olm(cluster: Cluster) -> None:
     cluster.until("Subscription", "faulty", "quiet", lambda one: one.get("status", {}).get("installedCSV"))
 
 
+def test_istio_v1_is_not_served_and_the_rest_is(ossm2: Cluster) -> None:
+    schema = {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}}
+    versions = [{"name": name, "served": True, "storage": name == "v1", "schema": schema} for name in ("v1", "v1beta1")]
+    spec = {
+        "group": "networking.istio.io",
+        "scope": "Namespaced",
+        "names": {"kind": "Gateway", "plural": "gateways"},
+        "versions": versions,
+    }
+    ossm2.create("CustomResourceDefinition", "", "gateways.networking.istio.io", spec=spec)
+    ossm2.until(
+        "CustomResourceDefinition",
+        "",
+        "gateways.networking.istio.io",
+        lambda one: condition(one, "Established").get("status") == "True",
+    )
+    paths = lab_paths(NAME)
+    direct = Api(str(paths.direct_kubeconfig))
+    group = "/apis/networking.istio.io"
+    until = time.monotonic() + 20
+    while "v1" not in [one["version"] for one in direct.request("GET", group)["versions"]]:
+        assert time.monotonic() < until
+        time.sleep(0.2)
+    assert direct.request("GET", f"{group}/v1/gateways")["items"] == []
+    limited = Api(str(paths.tcp_kubeconfig))
+    for api in (ossm2.api, limited):
+        served = api.request("GET", group)
+        assert [one["version"] for one in served["versions"]] == ["v1beta1"]
+        assert served["preferredVersion"]["version"] == "v1beta1"
+        groups = {one["name"]: one for one in api.request("GET", "/apis")["groups"]}
+        assert [one["version"] for one in groups["networking.istio.io"]["versions"]] == ["v1beta1"]
+        assert "v1" in [one["version"] for one in groups["apps"]["versions"]]
+        for path in (f"{group}/v1", f"{group}/v1/namespaces/default/gateways"):
+            with pytest.raises(ApiError, match="404"):
+                api.request("GET", path)
+        assert api.request("GET", f"{group}/v1beta1/gateways")["items"] == []
+    # Everybody keeps the rights that they have.
+    with pytest.raises(ApiError, match="403"):
+        limited.request("GET", "/api/v1/nodes/none")
+    shown = lab("exec", "--", "kubectl", "api-resources", "--api-group=networking.istio.io", "--no-headers")
+    assert "networking.istio.io/v1beta1" in shown
+    assert "networking.istio.io/v1 " not in shown
+
+
 def test_a_killed_stand_in_is_mended(cluster: Cluster) -> None:
     paths = lab_paths(NAME)
     lab("status")
@@ -530,4 +577,15 @@ def test_a_killed_stand_in_is_mended(cluster: Cluster) -> None:
     lab("status", code=3)
     lab("up", "--api-only")
     lab("status")
+    assert Api(str(paths.kubeconfig)).request("GET", "/api/v1/namespaces")["items"]
     assert "create OperatorGroup openshift-operators/global-operators" in lab("logs", "standin-olm", "--lines", "9999")
+
+
+def test_the_stand_ins_end_without_the_lab(cluster: Cluster) -> None:
+    paths = lab_paths(NAME)
+    lab("up", "--api-only", "--with", "none")
+    assert not procfs.with_arguments(f"--lab={paths.state_dir}")
+    assert paths.direct_kubeconfig == paths.kubeconfig
+    for kubeconfig in (paths.kubeconfig, paths.tcp_kubeconfig):
+        Api(str(kubeconfig)).request("GET", "/apis/networking.istio.io/v1/gateways")
+    lab("status")

@@ -82,7 +82,7 @@ def _logs(paths: LabPaths, options: argparse.Namespace) -> int:
 def _exec(paths: LabPaths, options: argparse.Namespace) -> int:
     if not options.argv:
         raise LabError("Which command?", "lab exec -- kubectl get pods --all-namespaces")
-    _become(paths, _state_of(paths), options.argv)
+    _become(paths, _state_of(paths), options.argv, KUBECONFIG=str(paths.kubeconfig))
 
 
 def _state_of(paths: LabPaths) -> LabState:
@@ -92,12 +92,12 @@ def _state_of(paths: LabPaths) -> LabState:
     return state
 
 
-def _become(paths: LabPaths, state: LabState, argv: Sequence[str]) -> NoReturn:
-    """Replace this program by a command in the lab's environment."""
+def _become(paths: LabPaths, state: LabState, argv: Sequence[str], **variables: str) -> NoReturn:
+    """Replace this program by a command in the lab's environment, with these variables instead of its own."""
     env = lab_env(paths, state.path)
     engine = current_engine(paths, state, env) if state.mode == "kind" else None
     try:
-        os.execvpe(argv[0], list(argv), dict(engine.env if engine else env))
+        os.execvpe(argv[0], list(argv), dict(engine.env if engine else env) | variables)
     except FileNotFoundError:
         raise LabError(
             f"There is no program {argv[0]}.", "The lab's own are kubectl, kind, istioctl and docker."

@@ -28,11 +28,11 @@ def remembered_path(state: LabState | None) -> str:
 
 
 def lab_env(paths: LabPaths, path: str) -> dict[str, str]:
-    """The caller's environment with the lab's programs and kubeconfig, and discovery cached per lab."""
+    """The caller's environment with the lab's programs and its own kubeconfig, and discovery cached per lab."""
     return {
         **os.environ,
         "PATH": path,
-        "KUBECONFIG": str(paths.kubeconfig),
+        "KUBECONFIG": str(paths.direct_kubeconfig),
         # Two labs may have the same address one after the other; a shared cache would mix up what they serve.
         "KUBECACHEDIR": str(paths.state_dir / "kubecache"),
     }

@@ -38,6 +38,12 @@ class LabPaths:
         return self.state_dir / "kubeconfig"
 
     @property
+    def direct_kubeconfig(self) -> Path:
+        """The admin's way to the API server, also while `kubeconfig` leads through the proxy of the stand-ins."""
+        kept = self.state_dir / "kubeconfig-direct"
+        return kept if kept.exists() else self.kubeconfig
+
+    @property
     def tcp_kubeconfig(self) -> Path:
         return self.state_dir / "kubeconfig-tcp"
 

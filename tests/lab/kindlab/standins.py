@@ -4,8 +4,10 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
+import secrets
 import subprocess
 import time
 from collections.abc import Iterable, Mapping
@@ -13,6 +15,8 @@ from pathlib import Path
 
 from . import cache, procfs
 from .access import write_private
+from .apionly import free_ports
+from .commands import run as command
 from .console import Console, LabError
 from .paths import CHECKOUT, LabPaths
 from .process import tail
@@ -62,22 +66,66 @@ def ensure(
     `settings` is what they need to bring control planes; without it none is brought.
     """
     if run(paths, state):
+        _route(paths, env)  # a new token of the service account comes with a kubeconfig of its own
         return
     end(paths)
+    _route(paths, env)
     if not state.standins:
         console.note("stand-ins: ended")
         return
     if not PYTHON.exists():
         raise LabError("The stand-ins run in .venv, which is not there.", "Build it: make venv")
-    write_private(paths.state_dir / "standins.json", json.dumps(dict(settings), indent=1) + "\n")
+    proxy = {"proxy": {"port": free_ports(1)[0], "key": secrets.token_hex(16)}} if "ossm2" in state.standins else {}
+    write_private(_settings_file(paths), json.dumps({**settings, **proxy}, indent=1) + "\n")
     with console.step(f"stand-ins {state.standins}", "about 2 s"):
         _start(paths, state, env)
+    _route(paths, env)
 
 
 def end(paths: LabPaths) -> None:
-    """End the stand-ins and give the kubeconfigs back their own way to the API server."""
+    """End the stand-ins."""
     procfs.end(processes(paths))
     ready_file(paths).unlink(missing_ok=True)
+    _settings_file(paths).unlink(missing_ok=True)
+
+
+def _settings_file(paths: LabPaths) -> Path:
+    return paths.state_dir / "standins.json"
+
+
+def _route(paths: LabPaths, env: Mapping[str, str]) -> None:
+    """Let the lab's kubeconfigs lead through the proxy while there is one, and straight on otherwise."""
+    settings = json.loads(_settings_file(paths).read_text()) if _settings_file(paths).exists() else {}
+    kept = paths.state_dir / "kubeconfig-direct"
+    proxy = settings.get("proxy")
+    if proxy is None and not kept.exists():
+        return
+    if not kept.exists():
+        write_private(kept, paths.kubeconfig.read_text())
+    view = ["kubectl", "config", "view", "--raw", "--output=json", "--kubeconfig"]
+    admin = json.loads(command([*view, str(kept)], env=env).stdout)
+    tcp = json.loads(command([*view, str(paths.tcp_kubeconfig)], env=env).stdout)
+    tcp["clusters"] = admin["clusters"]
+    if proxy:
+        authority = base64.b64encode((paths.state_dir / "proxy.pem").read_bytes().partition(b"-----BEGIN PRIV")[0])
+        cluster = {"server": f"https://127.0.0.1:{proxy['port']}", "certificate-authority-data": authority.decode()}
+        for config in (admin, tcp):
+            config["clusters"] = [one | {"cluster": cluster} for one in config["clusters"]]
+        admin["users"] = [one | {"user": {"token": proxy["key"]}} for one in admin["users"]]
+    _write(paths.tcp_kubeconfig, tcp)
+    if proxy:
+        _write(paths.kubeconfig, admin)
+    else:
+        kept.replace(paths.kubeconfig)
+
+
+def _write(path: Path, config: Mapping[str, object]) -> None:
+    """Write a kubeconfig in one step, where it differs: somebody may be reading it."""
+    text = json.dumps(config, indent=1) + "\n"
+    if path.read_text() != text:
+        draft = path.with_suffix(".new")
+        write_private(draft, text)
+        draft.replace(path)
 
 
 def ready_file(paths: LabPaths) -> Path:
@@ -102,13 +150,13 @@ def _flags(paths: LabPaths, state: LabState) -> list[str]:
 
 
 def _start(paths: LabPaths, state: LabState, env: Mapping[str, str], seconds: float = 60) -> None:
-    command = [str(PYTHON), "-m", "standins", *_flags(paths, state)]
+    words = [str(PYTHON), "-m", "standins", *_flags(paths, state)]
     log = paths.logs / "standins.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     here = {**env, "PYTHONPATH": str(CHECKOUT / "tests" / "lab"), "PYTHONDONTWRITEBYTECODE": "1"}
     with log.open("ab") as sink:
         process = subprocess.Popen(
-            command, env=here, stdin=subprocess.DEVNULL, stdout=sink, stderr=sink, start_new_session=True, cwd="/"
+            words, env=here, stdin=subprocess.DEVNULL, stdout=sink, stderr=sink, start_new_session=True, cwd="/"
         )
     until = time.monotonic() + seconds
     while not ready_file(paths).exists():

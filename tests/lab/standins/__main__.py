@@ -8,11 +8,14 @@ import argparse
 import importlib
 import json
 import logging
+import ssl
 import sys
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from .client import Api
 from .planes import Planes
+from .proxy import Upstream, certificate, serve
 from .runner import Runner
 
 # What each stand-in looks at.
@@ -53,8 +56,22 @@ def main(arguments: list[str]) -> None:
         for name in options.parts.split(",")
     }
     settings = json.loads((options.lab / "standins.json").read_text())
-    planes = Planes(api, options.lab / "control-planes", str(kubeconfig), settings) if settings else None
+    folder = options.lab / "control-planes"
+    planes = Planes(api, folder, str(kubeconfig), settings) if "istioctl" in settings else None
+    if proxy := settings.get("proxy"):
+        serve(_upstream(api), certificate(options.lab), proxy["port"], proxy["key"])
     Runner(api, parts, options.pods, planes).run((options.lab / "standins.ready").touch)
+
+
+def _upstream(api: Api) -> Upstream:
+    """The API server as the admin's kubeconfig says it."""
+    where, config = urlsplit(api.configuration.host), api.configuration
+    plain = ssl.create_default_context(cafile=config.ssl_ca_cert)
+    admin = ssl.create_default_context(cafile=config.ssl_ca_cert)
+    if config.cert_file:
+        admin.load_cert_chain(config.cert_file, config.key_file)
+    token = next((str(one["value"]).removeprefix("Bearer ") for one in config.auth_settings().values()), "")
+    return Upstream(str(where.hostname), where.port or 443, plain, admin, token)
 
 
 def _log_to(folder: Path, parts: list[str]) -> None:

@@ -32,6 +32,7 @@ class Api:
 
     def __init__(self, kubeconfig: str) -> None:
         client: ApiClient = new_client_from_config(kubeconfig)
+        self.configuration = client.configuration
         self._base = client.configuration.host.rstrip("/")
         self._pool: urllib3.PoolManager = client.rest_client.pool_manager
         self._pool.connection_pool_kw["maxsize"] = 40  # one watch per kind keeps a connection

@@ -81,6 +81,12 @@ def _control_plane(world: World, smcp: Object) -> Iterator[Write]:
     revision, foreign = istiod(world, namespace, name)
     if world.pods and not foreign:
         yield Render(key(smcp), _settings(smcp))
+    if not _istiod_ready(world, namespace):
+        # As the operator does, gateways wait for istiod: a pod that nobody injects would keep its image `auto`.
+        reason = "PausingInstall" if "chartVersion" not in held else "PausingUpdate"
+        text = "Paused until the following components become ready: [istio-discovery]"
+        yield Status(smcp, _status(world, smcp, ("False", reason, text)))
+        return
     wanted = [*charts.render(smcp, revision), *membership.network_policies(smcp, namespace)]
     for one in wanted:
         yield from bring(world, one)
@@ -102,6 +108,13 @@ def istiod(world: World, namespace: str, name: str) -> tuple[str, bool]:
         if labels.get("app") == "istiod" and "standins/made-by" not in labels:
             return labels.get("istio.io/rev", "default"), True
     return name, False
+
+
+def _istiod_ready(world: World, namespace: str) -> bool:
+    return not world.pods or any(
+        one["metadata"].get("labels", {}).get("app") == "istiod" and world.available(one)
+        for one in world.all("Deployment", namespace)
+    )
 
 
 def _settings(smcp: Object) -> Object:
@@ -190,10 +203,7 @@ def _components(world: World, smcp: Object) -> dict[str, bool]:
     ready = dict.fromkeys(("mesh-config", "rbac", "telemetry-common"), True)
     ready |= {one: True for one in ("grafana", "kiali", "prometheus") if spec["addons"][one]["enabled"]}
     ready |= {"tracing": True} if spec["tracing"]["type"] == "Jaeger" else {}
-    ready["istio-discovery"] = not world.pods or any(
-        one["metadata"].get("labels", {}).get("app") == "istiod" and world.available(one)
-        for one in world.all("Deployment", namespace)
-    )
+    ready["istio-discovery"] = _istiod_ready(world, namespace)
     for gateway in charts.gateways(smcp):
         ready[gateway.component] = world.available(world.get("Deployment", gateway.namespace, gateway.name))
     return dict(sorted(ready.items()))

@@ -39,6 +39,7 @@ from ansible_collections.servicemesh.tcp.tests.unit.plugins.builders import (
     workload,
 )
 from ansible_collections.servicemesh.tcp.tests.unit.plugins.fake_api import FakeApi
+from ansible_collections.servicemesh.tcp.tests.unit.plugins.onboarding_texts import ONBOARDING_TEXTS
 from ansible_collections.servicemesh.tcp.tests.unit.plugins.operator_texts import OPERATOR_TEXTS
 from ansible_collections.servicemesh.tcp.tests.unit.plugins.whole_runs import Clock, as_options, mesh_cluster
 
@@ -436,6 +437,7 @@ TEXTS = {
         " Nothing to do; check the spelling if it should have been there.",
     ),
     **plane_findings.TEXTS,
+    **ONBOARDING_TEXTS,
     **OPERATOR_TEXTS,
 }
 
@@ -457,6 +459,7 @@ def test_a_code_keeps_its_severity():
         "CLASH_ELSEWHERE": "warning",
         "CLUSTER_OPERATOR_UNWELL": "warning",
         "INJECTOR_MISSING": "warning",
+        "MEMBER_PENDING": "note",
         "MESH_UNSEEN": "note",
         "LB_LIMIT_NEAR": "warning",
         "LB_SPAN": "note",
@@ -466,8 +469,10 @@ def test_a_code_keeps_its_severity():
         "OPERATOR_LEFT_CATALOG": "warning",
         "OPERATOR_STAYS": "note",
         "OPERATOR_UNSUBSCRIBED": "warning",
+        "POD_LABEL_NEEDED": "note",
         "PORTS_KEPT": "note",
         "SECURITY_GROUP_RULES": "warning",
+        "SIDECAR_MISSING": "warning",
         "SESSIONS_UNSEEN": "warning",
         "SESSIONS_WOULD_END": "warning",
         "SMCP_FIELD_IGNORED": "warning",

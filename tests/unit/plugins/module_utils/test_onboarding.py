@@ -244,6 +244,12 @@ def test_withdrawal_takes_what_this_collection_put_there_and_nothing_else():
     assert released["object"]["metadata"] == {"name": "shop"}
 
 
+def test_who_stays_a_member_by_a_selector_is_not_waited_for():
+    seen = ossm2(member_roll("shop", ours=["shop"], selectors=[{"matchLabels": {"a": "b"}}]), seen={"shop": {"a": "b"}})
+    plan = onboarding_plan([{"name": "shop"}], seen, namespaces_state="absent")
+    assert roll_of(plan) == merge(remove=["shop"])
+
+
 @pytest.mark.parametrize(
     ("member", "arguments", "lines"),
     [

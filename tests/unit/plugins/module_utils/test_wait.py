@@ -120,3 +120,37 @@ def test_what_holds_a_pod(trouble, said):
 
 def test_every_pod_is_told():
     assert len(pod_troubles([pod(image="auto"), pod(image="auto")])) == 2
+
+
+def rolled(kind, strategy="RollingUpdate", **status):
+    """Return a StatefulSet or DaemonSet of two pods with a status."""
+    spec = {"replicas": 2, "updateStrategy": {"type": strategy}}
+    return {"kind": kind, "metadata": {"generation": 2}, "spec": spec, "status": {"observedGeneration": 2, **status}}
+
+
+HALF, DONE = {"updateRevision": "b", "currentRevision": "a"}, {"updateRevision": "b", "currentRevision": "b"}
+
+
+@pytest.mark.parametrize(
+    ("obj", "said"),
+    [
+        (rolled("StatefulSet", **HALF, updatedReplicas=1, readyReplicas=2), "1 of 2 pods are of the newest form"),
+        (rolled("StatefulSet", **HALF, updatedReplicas=2, readyReplicas=1), "1 of 2 pods are available"),
+        # Once a rollout has ended, the number of new pods is not counted any more.
+        (rolled("StatefulSet", **DONE, readyReplicas=2), ""),
+        (rolled("StatefulSet", observedGeneration=1), "its controller has not seen it yet"),
+        # Pods that only their owner replaces would be waited for in vain.
+        (rolled("StatefulSet", "OnDelete", readyReplicas=2), ""),
+        (
+            rolled("DaemonSet", desiredNumberScheduled=2, updatedNumberScheduled=1, numberAvailable=2),
+            "1 of 2 pods are of the newest form",
+        ),
+        (
+            rolled("DaemonSet", desiredNumberScheduled=2, updatedNumberScheduled=2, numberAvailable=1),
+            "1 of 2 pods are available",
+        ),
+        (rolled("DaemonSet", desiredNumberScheduled=2, updatedNumberScheduled=2, numberAvailable=2), ""),
+    ],
+)
+def test_what_a_restarted_workload_lacks(obj, said):
+    assert lacks("present", obj) == said
