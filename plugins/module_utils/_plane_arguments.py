@@ -72,7 +72,6 @@ PORT_KEYS = words("port target_port node_port name")
 RIGHT_KEYS = words("kind name")
 # The gateways that every SMCP has; they are no additional ones (maistra/istio-operator, v2/gateways.go).
 RESERVED: Mapping[str, str] = {"istio-ingressgateway": "ingress", "istio-egressgateway": "egress"}
-NEED_NAMESPACE = ("ossm2", "sail", "helm")
 
 
 def read_arguments(wanted: Mapping[str, Any]) -> tuple[dict[str, Any], list[dict[str, str]]]:

@@ -36,7 +36,6 @@ IGNORED = (
     "sessionAffinity",
     "selector",
 )
-PLACES = {("ingress", False): ("ingress",), ("egress", False): ("egress",)}
 
 
 def plan(plane: Mapping[str, Any], observed: Mapping[str, Any]) -> Planned:
