@@ -225,8 +225,8 @@ class FakeApi(Api):
         share = copy.deepcopy(dict(body))
         share["metadata"].pop("uid", None)
         after.shares[manager] = share
-        ports = after.full().get("spec", {}).get("ports", []) if body["kind"] == "Service" else []
-        if len(ports) > 1 and not all(port.get("name") for port in ports):
+        named = {key for key, port in _ports_by_key(before.full() if before else body) if port.get("name")}
+        if any(key in named and not port.get("name") for key, port in _ports_by_key(after.full())):
             raise _error(422, "Invalid", "PATCH", path, "spec.ports.name: Required value")
         after.version += 1
         if not dry:
