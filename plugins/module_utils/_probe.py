@@ -162,11 +162,10 @@ class Prober:
 
     async def _exchange(self, probe: Probe) -> bool:
         """Make one attempt, of sessions that must all be right; return whether to stop."""
-        probe.begin()
         for call in range(probe.target.talk.calls):
-            if call:
-                probe.begin_session()
             async with self._slots:
+                # Its clock does not run while it waits for a slot.
+                probe.begin_session() if call else probe.begin()
                 await self._talk(probe)
             if probe.state != "proven":
                 break
@@ -256,8 +255,8 @@ class Prober:
 
     async def _hold(self, probe: Probe) -> None:
         """Open a session and watch it; it stays in the probe if it is still open after C(hold) seconds."""
-        probe.begin()
         async with self._slots:
+            probe.begin()
             probe.session = await self._connect(probe)
         if probe.session is None:
             return
