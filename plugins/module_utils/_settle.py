@@ -49,7 +49,8 @@ def wait_for(api: Api, steps: Iterable[Mapping[str, Any]], seconds: int, tell: T
         lacking = []
         for step in pending:
             obj = api.find(path_to_watch(step))
-            lack = lacks(step["state"], obj, {**step["until"], "ports": step["awaits"]}, look)
+            until = {**step["until"], "ports": step["awaits"]} if step["awaits"] else step["until"]
+            lack = lacks(step["state"], obj, until, look)
             if lack:
                 lacking.append((step, obj, lack))
         now = time.monotonic()

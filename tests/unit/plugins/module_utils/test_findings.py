@@ -544,8 +544,8 @@ def test_the_whole_text_of_a_finding(code):
 
 def test_every_code_is_provoked():
     # The verdicts on a broken chain are test_hops'.
-    assert set(TEXTS) == {code for code in CATALOGUE if not code.startswith("HOP_")}
-    assert set(TEXTS) | set(audit_texts.TEXTS) == set(CATALOGUE)
+    others = {code for code in CATALOGUE if not code.startswith("HOP_")}
+    assert set(TEXTS) | set(audit_texts.TEXTS) == others
     assert not set(TEXTS) & set(audit_texts.TEXTS)
 
 

@@ -416,12 +416,12 @@ def test_a_wait_for_an_operator_that_is_in_trouble_says_what_it_says():
         complete(step)
         for step in publication(wanted(ports=[record("a", 8081)], gateways=[OF_SMCP]), read(api))["steps"]
     ]
-    assert wait_for(api, steps, 1) == [
-        "ServiceMeshControlPlane gateways/basic: its Service edge does not have 8081 yet; Reconciled is False"
-        " (ReconcileError: no rights)"
-    ]
+    assert wait_for(api, steps, 1) == (
+        "Not ready after 1 s: ServiceMeshControlPlane gateways/basic: its Service edge does not have 8081 yet;"
+        " Reconciled is False (ReconcileError: no rights)"
+    )
     Operator(api)
-    assert wait_for(api, steps, 1) == []
+    assert wait_for(api, steps, 1) == ""
 
 
 def test_the_lease_is_held_also_where_only_the_control_plane_is_left_to_write():

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import pytest
 from ansible_collections.servicemesh.tcp.plugins.module_utils import _settle
 from ansible_collections.servicemesh.tcp.plugins.module_utils._lack import Fatal
+from ansible_collections.servicemesh.tcp.plugins.module_utils._steps import complete
 from ansible_collections.servicemesh.tcp.plugins.module_utils._workload import new_object
 from ansible_collections.servicemesh.tcp.tests.unit.plugins.fake_api import FakeApi
 
@@ -27,7 +28,7 @@ def clock(monkeypatch):
 
 def steps(*names, **more):
     """Return steps that wait for objects by name."""
-    return [{"state": "present", "wait": True, "object": new_object("Pod", name, "apps", {}), **more} for name in names]
+    return [complete({"wait": True, "object": new_object("Pod", name, "apps", {}), **more}) for name in names]
 
 
 def waiting(monkeypatch, rule):
