@@ -30,9 +30,9 @@ def read_certificate(der: bytes) -> dict[str, Any]:
         fields = list(_items(signed))
         if fields[0][0] == VERSION:
             fields = fields[1:]
-        _serial, _algorithm, _issuer, (_, validity), (_, subject), *rest = fields
-        _not_before, not_after = _items(validity)
-        extensions = next((content for tag, content in rest if tag == EXTENSIONS), b"")
+        validity, subject = fields[3][1], fields[4][1]
+        not_after = list(_items(validity))[1]
+        extensions = next((content for tag, content in fields[5:] if tag == EXTENSIONS), b"")
         names = list(_alternative_names(extensions)) or list(_common_names(subject))
         return {"names": names, "not_after": _time(*not_after).isoformat().replace("+00:00", "Z")}
     except (StopIteration, IndexError, TypeError) as error:
@@ -67,19 +67,20 @@ def _common_names(subject: bytes) -> Iterator[str]:
     """Return the common names of a subject."""
     for _tag, group in _items(subject):
         for _tag, attribute in _items(group):
-            (_, kind), (_, value) = _items(attribute)
-            if kind == COMMON_NAME:
-                yield value.decode(errors="replace")
+            parts = [content for _tag, content in _items(attribute)]
+            if parts[0] == COMMON_NAME:
+                yield parts[-1].decode(errors="replace")
 
 
 def _alternative_names(extensions: bytes) -> Iterator[str]:
     """Return the host names, addresses and URIs that a certificate holds for."""
     for _tag, sequence in _items(extensions):
         for _tag, extension in _items(sequence):
-            (_, kind), *_critical, (_, value) = _items(extension)
-            if kind != ALTERNATIVE_NAMES:
+            # In between may stand whether it is critical.
+            parts = [content for _tag, content in _items(extension)]
+            if parts[0] != ALTERNATIVE_NAMES:
                 continue
-            for tag, name in _items(next(_items(value))[1]):
+            for tag, name in (item for _tag, names in _items(parts[-1]) for item in _items(names)):
                 if tag in (EMAIL, DNS, URI):
                     yield name.decode(errors="replace")
                 elif tag == IP:

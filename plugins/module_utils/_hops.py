@@ -15,7 +15,7 @@ from collections.abc import Callable
 from ansible_collections.servicemesh.tcp.plugins.module_utils import _hops_backend, _hops_front, _hops_gateway
 from ansible_collections.servicemesh.tcp.plugins.module_utils._hops_case import SHUT, Case, some
 
-Verdict = dict[str, str] | None
+Verdict = "dict[str, str] | None"
 
 CHAIN: tuple[Callable[[Case], Verdict], ...] = (
     _hops_front.front_service,

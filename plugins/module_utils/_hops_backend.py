@@ -19,7 +19,7 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._istio_ports impor
 from ansible_collections.servicemesh.tcp.plugins.module_utils._mtls import Setting, mismatch, spoken_mode, wanted_mode
 from ansible_collections.servicemesh.tcp.plugins.module_utils._network_policies import End, blocking
 
-Verdict = dict[str, str] | None
+Verdict = "dict[str, str] | None"
 # Modes in which the server speaks first.
 SERVER_FIRST = ("banner", "ssh", "smtp", "ftp", "mysql")
 
@@ -96,7 +96,9 @@ def _modes(case: Case) -> tuple[Setting, Setting]:
     backend, root = case.port["backend"], case.plane["namespace"]
     places = [case.port["namespace"], backend["namespace"], root]
     rules = [item for place in set(places) for item in case.facts.rules.get(place) or []]
-    peers = [item for place in {backend["namespace"], root} for item in case.facts.peers.get(place) or []]
+    peers = [
+        item for place in dict.fromkeys((backend["namespace"], root)) for item in case.facts.peers.get(place) or []
+    ]
     labels = (case.backend_pods[0]["metadata"].get("labels") or {}) if case.backend_pods else {}
     port = case.endpoints[0][1] if case.endpoints else backend["port"]
     return (
@@ -144,7 +146,9 @@ def admits(case: Case) -> Verdict:
     if not (case.accepted and case.has_sidecar and case.was_cut):
         return None
     root, namespace = case.plane["namespace"], case.port["backend"]["namespace"]
-    policies = [item for place in {root, namespace} for item in case.facts.authorizations.get(place) or []]
+    policies = [
+        item for place in dict.fromkeys((root, namespace)) for item in case.facts.authorizations.get(place) or []
+    ]
     labels = case.backend_pods[0]["metadata"].get("labels") or {}
     port = case.endpoints[0][1] if case.endpoints else case.port["backend"]["port"]
     named, _certain = denied_by(policies, root, namespace, labels, port)

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from ansible_collections.servicemesh.tcp.plugins.module_utils._hops_case import Case, some, why_not_ready
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import gateway_selector
 
-Verdict = dict[str, str] | None
+Verdict = "dict[str, str] | None"
 
 
 def name_resolves(case: Case) -> Verdict:

@@ -17,7 +17,7 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._istio_holders imp
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import set_object_name
 from ansible_collections.servicemesh.tcp.plugins.module_utils._network_policies import End, blocking, in_ranges
 
-Verdict = dict[str, str] | None
+Verdict = "dict[str, str] | None"
 # Why a server gets no listener although nobody else has its port (_istio.listener_tables).
 LOST = {
     "route": "HOP_ROUTE_MISSING",
@@ -134,7 +134,9 @@ def _authorized(case: Case) -> Verdict:
     if case.state in SHUT or not case.was_cut:
         return None
     root, namespace = case.plane["namespace"], case.port["namespace"]
-    policies = [item for place in {root, namespace} for item in case.facts.authorizations.get(place) or []]
+    policies = [
+        item for place in dict.fromkeys((root, namespace)) for item in case.facts.authorizations.get(place) or []
+    ]
     labels = case.ready_pods[0]["metadata"].get("labels") or {}
     hosts = [pod.get("status", {}).get("hostIP", "") for pod in case.ready_pods]
     for client in filter(None, dict.fromkeys([case.client, *hosts])):

@@ -117,5 +117,5 @@ def header_of(version: str, source: tuple[str, int], destination: tuple[str, int
     family = ends[0].version
     if version == "v1":
         return f"PROXY TCP{family} {ends[0]} {ends[1]} {source[1]} {destination[1]}\r\n".encode()
-    body = b"".join(end.packed for end in ends) + b"".join(port.to_bytes(2, "big") for _, port in (source, destination))
+    body = b"".join(end.packed for end in ends) + b"".join(end[1].to_bytes(2, "big") for end in (source, destination))
     return V2_SIGNATURE + bytes([0x21, 0x11 if family == 4 else 0x21]) + len(body).to_bytes(2, "big") + body

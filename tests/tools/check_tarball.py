@@ -22,7 +22,7 @@ SERVED = re.compile(
     | docs/.+\.(json|md|yaml|yml)
     | inventories/(?!lab/).+\.(md|yml)
     | playbooks/[a-z_-]+\.(yml|md) | playbooks/(tasks|templates|vars)/.+
-    | plugins/(action|doc_fragments|filter|module_utils|modules|plugin_utils)/[a-z_]+\.(py|yml)
+    | plugins/(action|doc_fragments|filter|module_utils|modules|plugin_utils)/[a-z0-9_]+\.(py|yml)
     | roles/[a-z_]+/(README\.md | (defaults|files|handlers|meta|tasks|templates|vars)/.+)
     | tests/config\.yml | tests/sanity/ignore-[0-9.]+\.txt
     """,
