@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import argparse
-import importlib.util
+import importlib
 import json
 import re
 import sys
@@ -20,7 +20,7 @@ import yaml
 from jinja2 import nodes
 
 ROOT = Path(__file__).resolve().parents[2]
-CATALOGUE = ROOT / "plugins" / "module_utils" / "_findings.py"
+CATALOGUE = "ansible_collections.servicemesh.tcp.plugins.module_utils._findings"
 # What an inventory variable's name begins with; everything else in a template is the playbook's own affair.
 PREFIXES = ("tcp_", "echo_", "mesh_", "demo_")
 # Variables that no role takes, so that no role's manual says what they are.
@@ -65,13 +65,9 @@ class Row:
 
 
 def catalogue() -> Mapping[str, Any]:
-    """Load the catalogue from its file, which imports nothing of Ansible."""
-    spec = importlib.util.spec_from_file_location("findings", CATALOGUE)
-    module = importlib.util.module_from_spec(spec)
-    # The classes of the module look themselves up by its name.
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module.CATALOGUE
+    """Import the catalogue from this checkout; it imports nothing of Ansible."""
+    sys.path.insert(0, str(ROOT / "playbooks" / "collections"))
+    return importlib.import_module(CATALOGUE).CATALOGUE
 
 
 def plain_sentence(text: str) -> str:
