@@ -448,7 +448,11 @@ def address_that_leads_nowhere(chain):
     return to_the_address(chain)
 
 
-@pytest.mark.parametrize("name", BREAKAGES)
+# Every third one is the sample of "make test".
+SAMPLED = [pytest.param(name, marks=[pytest.mark.slow] if number % 3 else []) for number, name in enumerate(BREAKAGES)]
+
+
+@pytest.mark.parametrize("name", SAMPLED)
 def test_the_broken_hop_is_named(chain: Chain, name: str) -> None:
     function, code, words = BREAKAGES[name]
     chain.wait_until("proven")

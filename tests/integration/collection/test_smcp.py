@@ -8,6 +8,7 @@ The control plane lies beside the lab's own istiod, which then serves it, and ha
 from __future__ import annotations
 
 import copy
+import subprocess
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -15,6 +16,7 @@ from typing import Any
 
 import kubernetes
 import pytest
+from chain import ROOT
 from harness import Cluster, Exposure, Playbooks, talk
 
 GROUP = ("maistra.io", "v2", "istio-system", "servicemeshcontrolplanes")
@@ -36,13 +38,23 @@ def wait_until(what: Callable[[], bool], lack: str) -> None:
         time.sleep(1)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def operator(cluster: Cluster) -> Iterator[None]:
+    """Switch the stand-in of the operator on, and afterwards off again with what it brought."""
+    lab = [str(ROOT / "tests" / "lab" / "lab"), "up", "--with"]
+    subprocess.run([*lab, "ossm2"], check=True)
+    yield
+    subprocess.run([*lab, "none"], check=True)
+    definitions = kubernetes.client.ApiextensionsV1Api(cluster.client())
+    for item in definitions.list_custom_resource_definition().items:
+        if item.spec.group == GROUP[0]:
+            definitions.delete_custom_resource_definition(item.metadata.name)
+
+
 @pytest.fixture
 def gateway(cluster: Cluster, playbooks: Playbooks) -> Iterator[Exposure]:
     """Return a gateway that a control plane of the same name has made, with somebody else's port in its list."""
     client = cluster.client()
-    definitions = kubernetes.client.ApiextensionsV1Api(client).list_custom_resource_definition().items
-    if not any(item.metadata.name == f"{GROUP[3]}.{GROUP[0]}" for item in definitions):
-        pytest.fail("the lab has no stand-in for OpenShift Service Mesh 2: run 'tests/lab/lab up --with ossm2' first")
     exposure = Exposure(f"smcp-{uuid.uuid4().hex[:6]}", playbooks)
     run = playbooks.run("deploy_echo", {"echo_apps": exposure.apps})
     assert run.code == 0, run.output
