@@ -20,7 +20,7 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._envoy_view import
 from ansible_collections.servicemesh.tcp.plugins.module_utils._hops import first_broken_hop
 from ansible_collections.servicemesh.tcp.plugins.module_utils._hops_case import Case, Facts, Looks
 from ansible_collections.servicemesh.tcp.plugins.module_utils._kinds import collection_path
-from ansible_collections.servicemesh.tcp.plugins.module_utils._names import gateway_selector, set_object_name
+from ansible_collections.servicemesh.tcp.plugins.module_utils._names import pods_behind, set_object_name
 from ansible_collections.servicemesh.tcp.plugins.module_utils._probe import Prober, sockets_allowed
 from ansible_collections.servicemesh.tcp.plugins.module_utils._probe_target import is_address, parse_target
 from ansible_collections.servicemesh.tcp.plugins.module_utils._read import read
@@ -81,7 +81,7 @@ def diagnose(
     behind = {port["backend"]["namespace"] for port in ports}
     roots = {plane["namespace"] for plane in state["mesh"]["control_planes"]}
     pods = reading.lists("Pod", spaces | behind)
-    trial = _Trial(reader, ports, endpoints, pods)
+    trial = _Trial(reader, ports, endpoints, pods, view)
     tried = trial.run()
     facts = Facts(
         view=view,
@@ -153,14 +153,18 @@ class _Trial:
         ports: Sequence[Port],
         endpoints: Sequence[Mapping[str, Any]],
         pods: Mapping[str, Sequence[Mapping[str, Any]] | None],
+        view: View,
     ) -> None:
         self._reader = reader
         self._ports = ports
         self._endpoints = endpoints
         self._wanted: dict[Place, set[str]] = {}
+        self._pods: dict[Place, list[str]] = {}
         for port in ports:
-            self._wanted.setdefault((port["namespace"], port["gateway"]), set()).add(port["cluster"])
-        self._pods = {place: _running(place, pods.get(place[0])) for place in self._wanted}
+            namespace, gateway = place = (port["namespace"], port["gateway"])
+            self._wanted.setdefault(place, set()).add(port["cluster"])
+            labels = pods_behind(view.services.get((namespace, port["service"])), gateway, namespace)
+            self._pods[place] = _running(labels, pods.get(namespace))
         self.looks: dict[Place, Looks] = {}
         self.problems: list[str] = []
         self.clients: dict[str, str] = {}
@@ -222,13 +226,12 @@ class _Trial:
         return found
 
 
-def _running(place: Place, pods: Sequence[Mapping[str, Any]] | None) -> list[str]:
+def _running(labels: Mapping[str, str], pods: Sequence[Mapping[str, Any]] | None) -> list[str]:
     """Return the names of a gateway's pods whose Envoy can be asked."""
-    wanted = gateway_selector(place[1], place[0]).items()
     return [
         pod["metadata"]["name"]
         for pod in pods or ()
-        if wanted <= (pod["metadata"].get("labels") or {}).items()
+        if labels.items() <= (pod["metadata"].get("labels") or {}).items()
         and not pod["metadata"].get("deletionTimestamp")
         and any(
             (item.get("state") or {}).get("running") for item in pod.get("status", {}).get("containerStatuses") or []

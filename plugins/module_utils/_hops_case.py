@@ -17,7 +17,7 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._envoy_view import
 from ansible_collections.servicemesh.tcp.plugins.module_utils._findings import finding
 from ansible_collections.servicemesh.tcp.plugins.module_utils._istio_mesh import plane_of
 from ansible_collections.servicemesh.tcp.plugins.module_utils._mtls import has_sidecar
-from ansible_collections.servicemesh.tcp.plugins.module_utils._names import gateway_selector
+from ansible_collections.servicemesh.tcp.plugins.module_utils._names import pods_behind
 from ansible_collections.servicemesh.tcp.plugins.module_utils._network_policies import End
 from ansible_collections.servicemesh.tcp.plugins.module_utils._probe_target import CUT
 from ansible_collections.servicemesh.tcp.plugins.module_utils._view import View
@@ -97,11 +97,25 @@ class Case:
         """The front Service that the port is on."""
         return self.facts.view.services.get((self.port["namespace"], self.port["service"]))
 
+    @property
+    def pod_labels(self) -> dict[str, str]:
+        """The labels by which the gateway's pods are known."""
+        return pods_behind(self.front, self.port["gateway"], self.port["namespace"])
+
+    @property
+    def gateway(self) -> Object:
+        """The gateway, as the model of Istio asks for it."""
+        return {
+            "name": self.port["gateway"],
+            "namespace": self.port["namespace"],
+            "mesh": "",
+            "selector": self.pod_labels,
+        }
+
     @cached_property
     def pods(self) -> list[Object]:
         """The gateway's pods that are not on their way out."""
-        wanted = gateway_selector(self.port["gateway"], self.port["namespace"])
-        return _living(self.facts.pods.get(self.port["namespace"]), wanted)
+        return _living(self.facts.pods.get(self.port["namespace"]), self.pod_labels)
 
     @cached_property
     def ready_pods(self) -> list[Object]:

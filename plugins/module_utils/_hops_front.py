@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ansible_collections.servicemesh.tcp.plugins.module_utils._hops_case import Case, some, why_not_ready
-from ansible_collections.servicemesh.tcp.plugins.module_utils._names import gateway_selector
 
 Verdict = "dict[str, str] | None"
 
@@ -55,7 +54,7 @@ def front_selects(case: Case) -> Verdict:
         "HOP_FRONT_SELECTS_NOTHING",
         service=f"{case.port['namespace']}/{case.port['service']}",
         selector=_labels(selector),
-        labels=_labels(gateway_selector(case.port["gateway"], case.port["namespace"])),
+        labels=_labels(case.pod_labels),
     )
 
 

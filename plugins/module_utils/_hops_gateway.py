@@ -29,7 +29,7 @@ LOST = {
 def gateway_server(case: Case) -> Verdict:
     """The server in the set's Istio Gateway, and that the mesh applies it to the gateway's pods."""
     view, port = case.facts.view, case.port
-    gateway = {"name": port["gateway"], "namespace": port["namespace"], "mesh": ""}
+    gateway = case.gateway
     place = f"{port['namespace']}/{set_object_name(port['gateway'], port['set'])}"
     own = own_gateway(view.world, gateway, port["set"])
     if own is None or port["port"] not in [server["port"] for server in own["servers"]]:
@@ -49,7 +49,7 @@ def gateway_server(case: Case) -> Verdict:
 def listener(case: Case) -> Verdict:
     """The listener: what Istio makes of all Gateways and VirtualServices, then what Envoy has."""
     view, port = case.facts.view, case.port
-    gateway = {"name": port["gateway"], "namespace": port["namespace"], "mesh": ""}
+    gateway = case.gateway
     place = f"{port['namespace']}/{set_object_name(port['gateway'], port['set'])}"
     for workload in pods_of(view.world, gateway):
         rows, lost = case.facts.table(workload)

@@ -106,6 +106,12 @@ def gateway_selector(gateway: str, namespace: str) -> dict[str, str]:
     return {GATEWAY_LABEL: gateway, GATEWAY_NAMESPACE_LABEL: namespace}
 
 
+def pods_behind(front: Mapping[str, Any] | None, gateway: str, namespace: str) -> dict[str, str]:
+    """Return the labels of a gateway's pods: what its front Service selects, where somebody else made that."""
+    selector = front["selector"] if front and not is_ours(front["labels"]) else None
+    return dict(selector or gateway_selector(gateway, namespace))
+
+
 def gateway_pod_labels(gateway: str, namespace: str) -> dict[str, str]:
     """Return all labels of a gateway's pods that another Istio Gateway could select."""
     return {

@@ -409,6 +409,17 @@ def backend_refuses(chain):
     chain.arrives(accepted=False, failed=True)
 
 
+@breaks("HOP_BACKEND_REFUSES", "10.0.0.7:9000 is refused")
+def backend_behind_somebody_else_s_gateway_refuses(chain):
+    """Its pods are those that its Service selects, and not those that would be ours."""
+    theirs = {"app": "theirs"}
+    chain.front |= {"labels": {}, "selector": theirs}
+    chain.gateway_pod["metadata"]["labels"] = theirs
+    chain.state["workloads"][0]["labels"] = theirs
+    chain.state["gateways"][0]["selector"] = theirs
+    backend_refuses(chain)
+
+
 @breaks("HOP_BACKEND_REFUSES", "10.0.0.7:9000 is not answered")
 def black_hole(chain):
     chain.arrives(accepted=False, session="no_upstream")
