@@ -167,9 +167,14 @@ class Exposure:
 
     def remove(self) -> None:
         """Remove both namespaces with all that is in them, and wait: the next test may look at the whole cluster."""
-        core = kubernetes.client.CoreV1Api(self.playbooks.cluster.client())
+        client = self.playbooks.cluster.client()
+        core, apps = kubernetes.client.CoreV1Api(client), kubernetes.client.AppsV1Api(client)
         missing = kubernetes.client.exceptions.NotFoundException
         for namespace in (self.name, self.echo):
+            # Pods that are gone at once: the namespace's controller comes back only after the longest grace it saw.
+            apps.delete_collection_namespaced_deployment(namespace, propagation_policy="Background")
+            apps.delete_collection_namespaced_replica_set(namespace, propagation_policy="Background")
+            core.delete_collection_namespaced_pod(namespace, grace_period_seconds=0)
             with contextlib.suppress(missing):
                 core.delete_namespace(namespace)
         until = time.monotonic() + 120
