@@ -73,7 +73,12 @@ def page(body, status="200 OK", head="Content-Length: {}"):
     ("server", "more", "state", "words"),
     [
         (says(b"SSH-2.0-x\r\n"), {"mode": "ssh"}, "proven", ""),
-        (says(b"220 x\r\n"), {"mode": "ssh"}, "wrong_answer", "the version of an SSH server is not in it"),
+        (
+            says(b"220 x\r\n"),
+            {"mode": "ssh", "timeout": 2.0},
+            "wrong_answer",
+            "the version of an SSH server is not in it",
+        ),
         (says(b"S", wait_for=bytes.fromhex("0000000804d2162f")), {"mode": "postgres"}, "proven", ""),
         (says(b"+PONG\r\n", wait_for=b"PING\r\n"), {"mode": "redis"}, "proven", ""),
         (says(b"anything"), {"mode": "banner"}, "proven", ""),
