@@ -10,6 +10,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ansible_collections.servicemesh.tcp.plugins.module_utils._in_charge import (
+    Mark,
+    argo_mark,
+    flux_mark,
+    helm_mark,
+    smcp_mark,
+)
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import (
     GATEWAY_LABEL,
     MANAGED_BY_LABEL,
@@ -43,13 +50,14 @@ def owner_of(metadata: Mapping[str, Any]) -> dict[str, str]:
     Sources: Argo CD "Resource Tracking"; Flux kustomize-controller and helm-controller, "labels"; Helm "Labels and
     Annotations"; OLM's owner labels; Kubernetes "Owners and Dependents".
     """
-    labels, annotations = metadata.get("labels") or {}, metadata.get("annotations") or {}
+    labels = metadata.get("labels") or {}
     return (
         _ours(labels)
-        or _argo(labels, annotations)
-        or _flux(labels)
+        or _marked("argocd", argo_mark(metadata))
+        or _marked("flux", flux_mark(metadata))
         or _operator(metadata, labels)
-        or _helm(labels, annotations)
+        or _marked("helm", helm_mark(metadata))
+        or _helm(labels)
         or _managed_by(labels)
         or _writer(metadata)
         or owner("unknown", "", "nothing on the object tells")
@@ -64,21 +72,9 @@ def _ours(labels: Mapping[str, str]) -> dict[str, str] | None:
     return owner("gateway", labels.get(GATEWAY_LABEL, ""), f"label {GATEWAY_LABEL}")
 
 
-def _argo(labels: Mapping[str, str], annotations: Mapping[str, str]) -> dict[str, str] | None:
-    tracking = annotations.get("argocd.argoproj.io/tracking-id", "")
-    if tracking:
-        return owner("argocd", tracking.partition(":")[0], "annotation argocd.argoproj.io/tracking-id")
-    instance = labels.get("argocd.argoproj.io/instance")
-    return owner("argocd", instance, "label argocd.argoproj.io/instance") if instance else None
-
-
-def _flux(labels: Mapping[str, str]) -> dict[str, str] | None:
-    for kind in ("kustomize", "helm"):
-        key = f"{kind}.toolkit.fluxcd.io/name"
-        if labels.get(key):
-            namespace = labels.get(f"{kind}.toolkit.fluxcd.io/namespace", "")
-            return owner("flux", "/".join(filter(None, (namespace, labels[key]))), f"label {key}")
-    return None
+def _marked(kind: str, mark: Mark | None) -> dict[str, str] | None:
+    """Return the tool that left a mark, named as the tool names what it keeps."""
+    return owner(kind, "/".join(filter(None, (mark.namespace, mark.name))), mark.by) if mark else None
 
 
 def _operator(metadata: Mapping[str, Any], labels: Mapping[str, str]) -> dict[str, str] | None:
@@ -89,16 +85,12 @@ def _operator(metadata: Mapping[str, Any], labels: Mapping[str, str]) -> dict[st
     # A pod's controller and a node's static pods are no operators.
     if found and found["kind"] not in ("ReplicaSet", "DaemonSet", "StatefulSet", "Job", "Node"):
         return owner("operator", f"{found['kind']} {found['name']}", "ownerReferences")
-    if labels.get("maistra.io/owner-name"):
-        return owner("operator", f"ServiceMeshControlPlane {labels['maistra.io/owner-name']}", "label maistra.io/owner")
-    return None
+    smcp = smcp_mark(metadata)
+    return owner("operator", f"{smcp.kind} {smcp.name}", smcp.by) if smcp else None
 
 
-def _helm(labels: Mapping[str, str], annotations: Mapping[str, str]) -> dict[str, str] | None:
-    release = annotations.get("meta.helm.sh/release-name")
-    if release:
-        namespace = annotations.get("meta.helm.sh/release-namespace", "")
-        return owner("helm", "/".join(filter(None, (namespace, release))), "annotation meta.helm.sh/release-name")
+def _helm(labels: Mapping[str, str]) -> dict[str, str] | None:
+    """Find what was written from a chart by other tools than Helm itself."""
     if labels.get(MANAGED_BY_LABEL) == "Helm":
         return owner("helm", labels.get("app.kubernetes.io/instance", ""), f"label {MANAGED_BY_LABEL}")
     return None

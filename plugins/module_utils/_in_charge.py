@@ -8,7 +8,7 @@ This module_util is **PRIVATE** and should only be used by this collection. Brea
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import COLLECTION, MANAGED_BY_LABEL
 
@@ -25,18 +25,28 @@ MANAGERS: Mapping[str, str] = {
 PEOPLE = ("", "kubectl", COLLECTION)
 
 
+class Mark(NamedTuple):
+    """What a tool leaves on an object that it keeps, and by which key it was found."""
+
+    kind: str
+    namespace: str
+    name: str
+    by: str
+
+
 def in_charge(obj: Mapping[str, Any]) -> dict[str, str] | None:
     """Return who keeps an object as C({tool, name}), V(None) where nobody does; read from labels, owners and managers.
 
     C(tool) is V(helm), V(argocd), V(flux), V(olm), V(smcp), V(owner) for another controller, or V(other).
     """
     metadata = obj["metadata"]
-    labels, annotations = metadata.get("labels") or {}, metadata.get("annotations") or {}
+    labels = metadata.get("labels") or {}
+    smcp, argo, flux, helm = smcp_mark(metadata), argo_mark(metadata), flux_mark(metadata), helm_mark(metadata)
     found = (
-        _smcp(labels, metadata)
-        or _argo(annotations, labels)
-        or _flux(labels)
-        or _helm(annotations)
+        (smcp and _who("smcp", f"{smcp.namespace}/{smcp.name}"))
+        or (argo and _who("argocd", argo.name))
+        or (flux and _who("flux", f"{flux.kind} {flux.namespace or '?'}/{flux.name}"))
+        or (helm and _who("helm", f"{helm.namespace or '?'}/{helm.name}"))
         or _owner(metadata, labels)
     )
     if found:
@@ -53,38 +63,43 @@ def _who(tool: str, name: str) -> dict[str, str]:
     return {"tool": tool, "name": name}
 
 
-def _smcp(labels: Mapping[str, str], metadata: Mapping[str, Any]) -> dict[str, str] | None:
+def smcp_mark(metadata: Mapping[str, Any]) -> Mark | None:
     """Find the control plane of OpenShift Service Mesh 2 (maistra istio-operator, pkg/controller/common, labels)."""
+    kind, key = "ServiceMeshControlPlane", "maistra.io/owner"
     for owner in metadata.get("ownerReferences") or []:
-        if owner["kind"] == "ServiceMeshControlPlane":
-            return _who("smcp", f"{metadata['namespace']}/{owner['name']}")
-    if "maistra.io/owner" in labels:
-        return _who("smcp", f"{labels['maistra.io/owner']}/{labels.get('maistra.io/owner-name', '?')}")
-    return None
+        if owner["kind"] == kind:
+            return Mark(kind, metadata["namespace"], owner["name"], "ownerReferences")
+    labels = metadata.get("labels") or {}
+    return Mark(kind, labels[key], labels.get(f"{key}-name", "?"), f"label {key}") if key in labels else None
 
 
-def _argo(annotations: Mapping[str, str], labels: Mapping[str, str]) -> dict[str, str] | None:
+def argo_mark(metadata: Mapping[str, Any]) -> Mark | None:
     """Find an Argo CD application (argo-cd.readthedocs.io, "Resource Tracking")."""
-    name = annotations.get("argocd.argoproj.io/tracking-id", "").partition(":")[0]
-    name = name or labels.get("argocd.argoproj.io/instance", "")
-    return _who("argocd", name) if name else None
+    key = "argocd.argoproj.io/tracking-id"
+    name = (metadata.get("annotations") or {}).get(key, "").partition(":")[0]
+    if name:
+        return Mark("Application", "", name, f"annotation {key}")
+    key = "argocd.argoproj.io/instance"
+    name = (metadata.get("labels") or {}).get(key, "")
+    return Mark("Application", "", name, f"label {key}") if name else None
 
 
-def _flux(labels: Mapping[str, str]) -> dict[str, str] | None:
+def flux_mark(metadata: Mapping[str, Any]) -> Mark | None:
     """Find what Flux applied or installed an object for (fluxcd.io, kustomize-controller and helm-controller)."""
+    labels = metadata.get("labels") or {}
     for group, kind in (("kustomize", "Kustomization"), ("helm", "HelmRelease")):
-        name = labels.get(f"{group}.toolkit.fluxcd.io/name")
-        if name:
-            return _who("flux", f"{kind} {labels.get(f'{group}.toolkit.fluxcd.io/namespace', '?')}/{name}")
+        key = f"{group}.toolkit.fluxcd.io/name"
+        if labels.get(key):
+            return Mark(kind, labels.get(f"{group}.toolkit.fluxcd.io/namespace", ""), labels[key], f"label {key}")
     return None
 
 
-def _helm(annotations: Mapping[str, str]) -> dict[str, str] | None:
+def helm_mark(metadata: Mapping[str, Any]) -> Mark | None:
     """Find a Helm release (helm.sh, "Labels and Annotations": Helm 3 sets both on all that it installs)."""
-    name = annotations.get("meta.helm.sh/release-name")
-    if not name:
+    annotations, key = metadata.get("annotations") or {}, "meta.helm.sh/release-name"
+    if not annotations.get(key):
         return None
-    return _who("helm", f"{annotations.get('meta.helm.sh/release-namespace', '?')}/{name}")
+    return Mark("release", annotations.get("meta.helm.sh/release-namespace", ""), annotations[key], f"annotation {key}")
 
 
 def _owner(metadata: Mapping[str, Any], labels: Mapping[str, str]) -> dict[str, str] | None:
