@@ -235,8 +235,14 @@ EXAMPLES = r"""
           istio: edge
   register: probe
 
+- name: Fail unless every port is proven
+  ansible.builtin.assert:
+    that: probe.summary.proven == probe.summary.total
+    fail_msg: "{{ probe.results | rejectattr('state', 'eq', 'proven') | map(attribute='detail') }}"
+
 - name: Prove a database by its protocol, and a TLS port by a certificate that is valid for its name
   servicemesh.tcp.tcp_probe:
+    deadline: 5
     targets:
       - name: orders-db
         addresses: ["{{ edge_address }}"]
@@ -248,13 +254,7 @@ EXAMPLES = r"""
         mode: tls
         sni: billing.example.com
         verify: true
-        ca: "{{ lookup('ansible.builtin.file', 'billing-ca.pem') }}"
   register: probe
-
-- name: Fail unless every port is proven
-  ansible.builtin.assert:
-    that: probe.summary.proven == probe.summary.total
-    fail_msg: "{{ probe.results | rejectattr('state', 'eq', 'proven') | map(attribute='detail') }}"
 """
 
 RETURN = r"""
