@@ -9,6 +9,7 @@ import time
 from typing import Any
 
 import kubernetes
+import pytest
 from harness import Cluster, Exposure
 
 PORTS = (8501, 8502)
@@ -69,6 +70,8 @@ def says(session: socket.socket, text: str) -> bool:
     return text.encode() in session.recv(200)
 
 
+# The adoption of a whole gateway (test_ownership) goes the same way, and is the sample of "make test".
+@pytest.mark.slow
 def test_hand_made_ports_are_adopted_without_cutting_a_session(exposure: Exposure, cluster: Cluster) -> None:
     first = exposure.record("first", 8000)
     wanted = [first, *(exposure.record(f"hand-{port}", port) for port in PORTS)]

@@ -116,8 +116,13 @@ def test_an_smcp_is_made_once_with_the_ports_that_were_asked_for_and_removed(pla
     ("switch", "value", "said"),
     [
         ("ossm2.silent", "mesh-a/", "its operator has not seen its newest form yet (does it run?)"),
-        ("ossm2.reconcile-error", "mesh-a/: ReconcileError: quota exceeded", "ReconcileError: quota exceeded"),
-        ("ossm2.never-ready", "mesh-a/", "Ready is False (ComponentsNotReady"),
+        pytest.param(
+            "ossm2.reconcile-error",
+            "mesh-a/: ReconcileError: quota exceeded",
+            "ReconcileError: quota exceeded",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param("ossm2.never-ready", "mesh-a/", "Ready is False (ComponentsNotReady", marks=pytest.mark.slow),
         ("ossm2.components-not-ready", "mesh-a/: istio-ingress", "components are ready, not istio-ingress"),
     ],
 )
@@ -158,8 +163,18 @@ def test_upgrades(planes: Planes, strategy: str, revision: str) -> None:
 @pytest.mark.parametrize(
     ("switch", "value", "said"),
     [
-        ("sail.silent", "default", "its operator has not seen its newest form yet (does it run?)"),
-        ("sail.reconcile-error", "default: ReconcileError: no such chart", "ReconcileError: no such chart"),
+        pytest.param(
+            "sail.silent",
+            "default",
+            "its operator has not seen its newest form yet (does it run?)",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            "sail.reconcile-error",
+            "default: ReconcileError: no such chart",
+            "ReconcileError: no such chart",
+            marks=pytest.mark.slow,
+        ),
         ("sail.never-healthy", "default: IstiodNotReady: image not found", "IstiodNotReady: image not found"),
         ("sail.cni-not-ready", "default", "IstioCNI default: its state is DaemonSetNotReady"),
     ],

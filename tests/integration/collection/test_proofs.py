@@ -196,7 +196,7 @@ def talkers(exposure: Exposure, cluster: Cluster) -> Talkers:
 
 
 # The last one is not taken back.
-@pytest.mark.parametrize("loss", ["scaled_to_nothing", "black_hole", "replaced"])
+@pytest.mark.parametrize("loss", ["scaled_to_nothing", pytest.param("black_hole", marks=pytest.mark.slow), "replaced"])
 def test_no_mode_proves_a_port_whose_backend_is_lost(talkers: Talkers, loss: str) -> None:
     if not talkers.whole:
         run = talkers.expose(deadline=60)
