@@ -109,8 +109,8 @@ def test_check_mode_on_a_cluster_that_lacks_everything(playbooks: Playbooks, clu
     assert run.code == 0, run.output
     before = cluster.snapshot()
     run = playbooks.run("demo", {}, "--check")
-    # The echo servers, and gateways and ports in one.
-    assert (run.code, run.changed) == (0, 2), run.output
+    # The namespaces, the echo servers, and gateways and ports in one.
+    assert (run.code, run.changed) == (0, 3), run.output
     assert run.output.count("planned") == 6
     assert cluster.snapshot() == before
 
