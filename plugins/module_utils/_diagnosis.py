@@ -212,6 +212,8 @@ class _Trial:
             "mode": "connect",
             "timeout": TRIAL_TIMEOUT,
             "proxy_protocol": port["probe"].get("proxy_protocol"),
+            # Envoy goes no further before it knows which name is meant.
+            **({"tls": True, "sni": port["probe"].get("sni")} if port.get("tls") else {}),
             # One group for all, so that all are held at the same time.
             "gateway": "all",
             "cluster": ["all"],

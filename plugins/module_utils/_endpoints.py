@@ -11,6 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import gateway_selector
+from ansible_collections.servicemesh.tcp.plugins.module_utils._tls import sni_of
+from ansible_collections.servicemesh.tcp.plugins.module_utils._tls_client import client_of
 
 # What tcp_probe found, as people say it.
 STATES: Mapping[str, str] = {
@@ -73,7 +75,8 @@ def endpoints(
                 "door": "gateway",
                 "addresses": addresses,
                 "port": number,
-                "sni": None,
+                "sni": port["probe"].get("sni") or sni_of(port["tls"]) or None if port.get("tls") else None,
+                "client": client_of(port, addresses, number),
                 "backend": {key: backend[key] for key in ("namespace", "service", "port")},
                 "proof": "planned" if planned else _proof(port, seen, probed),
                 "milliseconds": _slowest(seen),

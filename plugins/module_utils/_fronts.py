@@ -40,7 +40,7 @@ def spread(
     """
     result: dict[int, str] = {}
     new = []
-    for port in sorted(ports):
+    for port in sorted(set(ports)):
         if port in here:
             result[port] = here[port]
         else:

@@ -49,7 +49,7 @@ MODES = ("connect", "send", "banner", "http", "tls", *PRESETS)
 _TLS = ("tls", "sni", "verify", "ca")
 # Which keys mean something with a mode; proxy_protocol does with all of them.
 KEYS_OF: Mapping[str, tuple[str, ...]] = {
-    "connect": (),
+    "connect": _TLS,
     "send": ("send", "expect", "calls", "half_close", *_TLS),
     "banner": ("expect", "calls", *_TLS),
     "http": ("path", "host", "status", "expect", "calls", *_TLS),

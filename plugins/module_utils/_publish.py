@@ -26,6 +26,7 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._names import GATE
 from ansible_collections.servicemesh.tcp.plugins.module_utils._publication import publication
 from ansible_collections.servicemesh.tcp.plugins.module_utils._read import read
 from ansible_collections.servicemesh.tcp.plugins.module_utils._steps import complete
+from ansible_collections.servicemesh.tcp.plugins.module_utils._tls_secrets import read_secrets, wanted_secrets
 
 if TYPE_CHECKING:
     from ansible_collections.servicemesh.tcp.plugins.module_utils._client import Api
@@ -55,7 +56,7 @@ def attempt(api: Api, wanted: Mapping[str, Any], lenient: bool, last: Attempt | 
     What was planned from the very same state was tried already. What somebody changes while it is tried is read again.
     """
     for tries_left in reversed(range(TRIES)):
-        state = read(api)
+        state = {**read(api), "secrets": read_secrets(api, wanted_secrets(wanted["ports"], wanted["gateways"]))}
         if last is not None and last.state == state:
             return last
         plan = publication(wanted, state)

@@ -30,6 +30,7 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._reading import (
     to_port,
     words,
 )
+from ansible_collections.servicemesh.tcp.plugins.module_utils._tls import check_talk, probe_with_tls, read_tls
 
 # All keys of the design; those that are not in the second table are refused as not built yet.
 RECORD_KEYS = words(
@@ -37,7 +38,7 @@ RECORD_KEYS = words(
     " allow_from deny_from timeouts limits keepalive outliers proxy_protocol fix_protocol probe was"
     " adopt scope"
 )
-RECORD_BUILT = words("name gateway port target_port node_port backend protocol probe was adopt")
+RECORD_BUILT = words("name gateway port target_port node_port backend protocol tls hosts probe was adopt")
 BACKEND_KEYS = words("namespace service port")
 PROBE_BUILT = frozenset(["mode", "timeout", *TALK_KEYS])
 PROBE_KEYS = PROBE_BUILT | words("from")
@@ -74,12 +75,15 @@ def _read_record(raw: Mapping[str, Any], subject: str) -> tuple[dict[str, Any], 
     name = raw.get("name")
     if not isinstance(name, str) or not name.strip() or not name.isprintable():
         problems.invalid("name", name, "every record needs a name of printable characters")
+    protocol = _protocol(problems, raw.get("protocol", "tcp"))
+    tls = read_tls(problems, raw, protocol)
     record: dict[str, Any] = {
         "name": name,
         "gateway": read_label(problems, "gateway", raw.get("gateway")),
         "ports": read_ports(problems, "port", raw.get("port"), auto=True, proxied=True),
-        "protocol": _protocol(problems, raw.get("protocol", "tcp")),
-        "probe": _probe(problems, raw.get("probe", {})),
+        "protocol": protocol,
+        "tls": tls,
+        "probe": _probe(problems, probe_with_tls(raw.get("probe", {}), tls)),
         "was": _was(problems, raw.get("was"), name),
         "adopt": read_flag(problems, "adopt", raw.get("adopt", False)),
     }
@@ -91,6 +95,8 @@ def _read_record(raw: Mapping[str, Any], subject: str) -> tuple[dict[str, Any], 
     elif set(raw) <= RECORD_BUILT:
         # A misspelt or unbuilt key in its place has its finding already.
         problems.invalid("backend", None, "every record needs its backend: namespace, service and port")
+    told = isinstance(raw.get("probe"), Mapping) and raw["probe"].get("mode") == "tls"
+    check_talk(problems, tls, record["probe"]["mode"], told, record.get("backend", {}).get("ports", ()))
     return record, problems.findings
 
 
@@ -134,7 +140,7 @@ def _backend(problems: Problems, value: Any, count: int) -> dict[str, Any]:
 
 def _protocol(problems: Problems, value: Any) -> str:
     """Read the protocol of a record."""
-    if value in ("tls", "http"):
+    if value == "http":
         problems.add("KEY_NOT_BUILT", key=f"protocol: {value}")
         return value
     return read_choice(problems, "protocol", value, ("tcp", "tls", "http"))
@@ -171,7 +177,7 @@ def _check_renamed(records: Iterable[Mapping[str, Any]]) -> list[dict[str, str]]
 def entries(record: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return one entry for each port of a record, with C(port) as V(None) where it is to be found by C(auto)."""
     backend = record["backend"]
-    same = {key: record[key] for key in ("name", "gateway", "protocol", "probe", "was", "adopt")}
+    same = {key: record[key] for key in ("name", "gateway", "protocol", "tls", "probe", "was", "adopt")}
     columns = zip(record["ports"], record["target_ports"], record["node_ports"], backend["ports"], strict=True)
     return [
         {
