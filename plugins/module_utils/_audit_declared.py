@@ -37,7 +37,8 @@ def differences(
     for what, keys in (
         ("declared, but not published", wanted.keys() - there.keys()),
         ("published, but not declared", there.keys() - wanted.keys()),
-        ("published to another backend, or with other TLS settings, than declared", _moved(wanted, there)),
+        ("published to another backend than declared", _moved(wanted, there)),
+        ("published with other TLS settings than declared", _other_tls(wanted, there)),
     ):
         for namespace, gateway in sorted({key[:2] for key in keys}):
             numbers = {key[2] for key in keys if key[:2] == (namespace, gateway)}
@@ -51,17 +52,18 @@ def _key(item: Mapping[str, Any]) -> Key:
 
 
 def _moved(wanted: Mapping[Key, Mapping[str, Any]], there: Mapping[Key, Mapping[str, Any]]) -> set[Key]:
-    """Return the ports that lead somewhere else; a port without a destination is half written, and so differs too.
-
-    So does one of TLS with other names, or with another certificate.
-    """
+    """Return the ports that lead somewhere else; a port without a destination is half written, and so differs too."""
     return {
         key
         for key in wanted.keys() & there.keys()
         if (wanted[key]["backend"]["host"], wanted[key]["backend"]["port"])
         != (there[key]["host"], there[key]["backend_port"])
-        or not same_tls(wanted[key]["tls"], there[key].get("tls"))
     }
+
+
+def _other_tls(wanted: Mapping[Key, Mapping[str, Any]], there: Mapping[Key, Mapping[str, Any]]) -> set[Key]:
+    """Return the ports with other names, another certificate, or another oldest version of TLS."""
+    return {key for key in wanted.keys() & there.keys() if not same_tls(wanted[key]["tls"], there[key].get("tls"))}
 
 
 def _differs(set_name: str, what: str) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._names import (
     COLLECTION,
     ONBOARDING_MANAGER,
     front_number,
+    manager_set,
     set_manager,
 )
 from ansible_collections.servicemesh.tcp.plugins.module_utils._view import View
@@ -120,7 +121,9 @@ def share_steps(
         service = view.services.get((namespace, front))
         uid = service["uid"] if service else None
         served = set(service["managers"].get(manager, [])) if service else set()
-        stays = [item for item in staying[front] if item["port"] in served]
+        leaves = [item for item in staying[front] if item["port"] in served]
+        # What another set has by name as well stays his, and nobody has to wait for its sessions.
+        stays = [item for item in leaves if item["port"] not in _of_others(service, manager)]
         if wanted[front]:
             if service is None and front != name:
                 opening.append(apply_step(front_service(gateway, front), wait=True))
@@ -130,11 +133,17 @@ def share_steps(
         drain = [item["target_port"] for item in stays]
         if service and any(item["port"] in service["edited"] for item in stays):
             closing.append(_take_out(service, (namespace, name), [item["port"] for item in stays], drain))
-        elif stays:
+        elif leaves:
             closing.append(
                 share_step(service_share(front, namespace, wanted[front], uid), manager, drain, adopt=foreign)
             )
     return opening, closing
+
+
+def _of_others(service: Mapping[str, Any] | None, manager: str) -> set[int]:
+    """Return the ports of a front Service that other sets own, too."""
+    managers = service["managers"].items() if service else ()
+    return {port for name, ports in managers if name != manager and manager_set(name) is not None for port in ports}
 
 
 def _take_out(service: Mapping[str, Any], place: tuple[str, str], ports: Sequence[int], drain: Iterable[int]) -> Step:

@@ -74,11 +74,12 @@ def _hosts(problems: Problems, value: Any, mode: str) -> list[str]:
     if not isinstance(hosts, list) or not hosts:
         problems.invalid("hosts", value, "TLS is told apart by the names that clients ask for; give at least one")
         return []
+    good = [host for host in hosts if isinstance(host, str) and HOST.fullmatch(host) and len(host) <= 253]
     for host in hosts:
-        if not isinstance(host, str) or not HOST.fullmatch(host) or len(host) > 253:
+        if host not in good:
             rule = "it must be a host name of two labels or more in lower case, such as db.example.com or *.example.com"
             problems.invalid("hosts", host, rule)
-    return list(dict.fromkeys(map(str, hosts)))
+    return list(dict.fromkeys(good))
 
 
 def _secret(problems: Problems, value: Any, mode: str) -> str | None:
