@@ -95,8 +95,7 @@ def _read_record(raw: Mapping[str, Any], subject: str) -> tuple[dict[str, Any], 
     elif set(raw) <= RECORD_BUILT:
         # A misspelt or unbuilt key in its place has its finding already.
         problems.invalid("backend", None, "every record needs its backend: namespace, service and port")
-    told = isinstance(raw.get("probe"), Mapping) and raw["probe"].get("mode") == "tls"
-    check_talk(problems, tls, record["probe"]["mode"], told, record.get("backend", {}).get("ports", ()))
+    check_talk(problems, tls, raw.get("probe"), record["probe"]["mode"], record.get("backend", {}).get("ports", ()))
     return record, problems.findings
 
 

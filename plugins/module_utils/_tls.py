@@ -144,15 +144,20 @@ def probe_with_tls(raw: Any, tls: Mapping[str, Any] | None) -> Any:
 
 
 def check_talk(
-    problems: Problems, tls: Mapping[str, Any] | None, mode: str, told: bool, backend_ports: Iterable[Any]
+    problems: Problems, tls: Mapping[str, Any] | None, raw: Any, mode: str, backend_ports: Iterable[Any]
 ) -> None:
     """Refuse protocols that begin in plain words, and proofs that do not say enough.
 
-    They bring no name before TLS is asked for. A backend of which the record itself says C(probe.mode=tls) (C(told))
-    speaks TLS at once, as PostgreSQL 17 does with sslnegotiation=direct; the proof puts that to the test.
+    They bring no name before TLS is asked for. A backend of which the record itself (C(raw), its probe) says
+    C(probe.mode=tls) speaks TLS at once, as PostgreSQL 17 does with sslnegotiation=direct; the proof puts that to the
+    test.
     """
     if tls is None:
         return
+    given = raw if isinstance(raw, Mapping) else {}
+    if tls["mode"] == "mutual" and mode != "none" and not given.get("cert"):
+        rule = "the gateway wants a certificate of every client, of the prober too; give cert and key, or mode none"
+        problems.invalid("probe.cert", None, rule)
     if tls["mode"] != PASSTHROUGH:
         if mode in ("tls", "mysql", "postgres", "ssh"):
             why = "it proves the gateway, which ends TLS, and not the backend"
@@ -164,7 +169,7 @@ def check_talk(
         problems.add("SNI_STARTTLS", protocol=STARTTLS_MODES[mode], seen=f"probe.mode {mode!r}")
         return
     known = sorted({port for port in backend_ports if port in STARTTLS})
-    if known and not told:
+    if known and given.get("mode") != "tls":
         problems.add("SNI_STARTTLS", protocol=STARTTLS[known[0]], seen=f"backend port {known[0]}")
 
 

@@ -139,6 +139,11 @@ REFUSED = [
         "tls.ca: 'y' is not valid; Istio looks in Secret x and Secret x-cacert only.",
     ),
     (
+        passed("a", "a.b", tls={"mode": "mutual", "secret": "x"}),
+        "probe.cert: None is not valid; the gateway wants a certificate of every client, of the prober too; give cert"
+        " and key, or mode none.",
+    ),
+    (
         passed("a", "a.b", tls={"mode": "terminate", "secret": "x"}, probe={"mode": "tls"}),
         "probe.mode: 'tls' is not valid; with tls.mode 'terminate' it proves the gateway, which ends TLS, and not the"
         " backend; use send, banner or connect.",
