@@ -9,7 +9,10 @@ from typing import Any
 import pytest
 from ansible_collections.servicemesh.tcp.plugins.module_utils import _apply, _tls
 from ansible_collections.servicemesh.tcp.plugins.module_utils._audit_declared import differences
+from ansible_collections.servicemesh.tcp.plugins.module_utils._hops_case import Case, Facts
+from ansible_collections.servicemesh.tcp.plugins.module_utils._hops_gateway import gateway_server, listener
 from ansible_collections.servicemesh.tcp.plugins.module_utils._istio import listener_tables
+from ansible_collections.servicemesh.tcp.plugins.module_utils._kinds import object_path
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import set_object_name
 from ansible_collections.servicemesh.tcp.plugins.module_utils._portmap import port_map
 from ansible_collections.servicemesh.tcp.plugins.module_utils._records import read_records
@@ -367,6 +370,36 @@ def test_an_smcp_gateway_takes_none():
     gateway = {"name": "edge", "namespace": "gateways", "owner": "smcp", "control_plane": plane}
     found = port_map([passed("a", "a.example.com")], [gateway])["findings"]
     assert [item["code"] for item in found] == ["KEY_NOT_BUILT"]
+
+
+def test_the_walk_along_the_hops_tells_names_apart():
+    api = tls_cluster()
+    records = [
+        passed("a", "a.example.com"),
+        passed("b", "b.example.com"),
+        ended("c", "c.example.com"),
+        ended("d", "d.b"),
+    ]
+    records[3]["tls"]["secret"] = "other"
+    api.add(secret("other", "gateways", "d.b"))
+    publish(api, records)
+    mapped = {item["name"]: item for item in port_map(records, [EDGE], state_of(api))["ports"]}
+
+    def hops(secrets=None):
+        facts = Facts(view=View(state_of(api)), secrets=secrets or {})
+        cases = {name: Case(port, [], facts) for name, port in mapped.items()}
+        found = {name: gateway_server(case) or listener(case) for name, case in cases.items()}
+        return {name: verdict["code"] for name, verdict in found.items() if verdict}
+
+    assert hops() == {}
+    assert hops({("gateways", "other"): False}) == {"d": "HOP_SECRET_MISSING"}
+    # The rule of one record is gone, with its VirtualService, and another is led astray.
+    main = api.object("VirtualService", MAIN, "gateways")
+    main["spec"]["tls"][1]["route"][0]["destination"]["host"] = "queue.apps.svc.cluster.local"
+    api.add({key: main[key] for key in ("apiVersion", "kind", "metadata", "spec")})
+    (own,) = [item for item in rule_objects(api) if mapped["c"]["hash"] in item]
+    del api.objects[object_path(new_object("VirtualService", own.replace("main", MAIN), "gateways", {}))]
+    assert hops() == {"b": "HOP_ROUTE_TAKEN", "c": "HOP_ROUTE_MISSING"}
 
 
 def test_the_audit_tells_what_a_set_has_otherwise():

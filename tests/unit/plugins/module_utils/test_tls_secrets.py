@@ -147,7 +147,7 @@ def test_a_run_looks_in_the_gateway_s_namespace_only():
 def test_a_right_that_lacks_is_told_and_stops_nothing():
     api = mesh_cluster()
     api.add(secret("cert", "gateways", "a.example.com"))
-    api.refuse("GET", "/api/v1/namespaces/gateways/secrets/cert", 403, "Forbidden", "no")
+    api.refuse("GET", new_object("Secret", "cert", "gateways", {}), 403, "Forbidden", "no")
     found = _publish.publish(api, wanted(ports=[ended("a.example.com")], gateways=[EDGE_REFERENCE]))
     assert [item["code"] for item in found.plan["findings"]] == ["SECRET_UNSEEN"]
 
