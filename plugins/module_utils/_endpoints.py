@@ -171,7 +171,8 @@ def report_lines(report: Iterable[Mapping[str, Any]]) -> list[str]:
             (
                 item["gateway"],
                 ", ".join(item["addresses"]) or "-",
-                str(item["port"]),
+                # Records of TLS share a port.
+                " ".join(filter(None, (str(item["port"]), item["sni"]))),
                 f"{backend['namespace']}/{backend['service']}:{backend['port']}",
                 proof,
             )

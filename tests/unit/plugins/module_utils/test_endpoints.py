@@ -196,6 +196,12 @@ def test_the_table():
     ]
 
 
+def test_the_table_names_the_names_that_share_a_port():
+    records = [record("a", 8443, protocol="tls", hosts=["a.test"]), record("b", 8443, protocol="tls", hosts=["b.test"])]
+    lines = _endpoints.report_lines(_endpoints.endpoints(mapped(*records), [BALANCED], planned=True))
+    assert [line.split()[3:5] for line in lines[1:]] == [["8443", "a.test"], ["8443", "b.test"]]
+
+
 def test_the_table_names_the_broken_hop():
     (item,) = _endpoints.endpoints(mapped(), [BALANCED], results=[result("refused")])
     item["hop"] = {"code": "HOP_PODS_MISSING", "message": "record 'a': gateway gateways/edge has no pod: why."}
