@@ -19,6 +19,7 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._istio_holders imp
 from ansible_collections.servicemesh.tcp.plugins.module_utils._istio_names import age_key, full_gateway, full_host
 from ansible_collections.servicemesh.tcp.plugins.module_utils._istio_routes import rank_rules
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import host_of, is_ours, manager_set
+from ansible_collections.servicemesh.tcp.plugins.module_utils._steps import Step, patch_step, remove_step, with_uid
 from ansible_collections.servicemesh.tcp.plugins.module_utils._view import View
 from ansible_collections.servicemesh.tcp.plugins.module_utils._workload import bare_object
 
@@ -199,16 +200,14 @@ def _removal(
     numbers: Sequence[int | None],
     ports: Container[int | None],
     whole: bool,
-) -> dict[str, Any]:
+) -> Step:
     """Return the step that takes out of an object's list what is for some ports, from the last to the first.
 
-    C(numbers) are the ports of the list's items, C(key) is where an item has its own. The object's C(uid) goes with the
-    step, so that one of the same name made since is left alone.
+    C(numbers) are the ports of the list's items, C(key) is where an item has its own.
     """
     bare = bare_object(kind, item["name"], item["namespace"])
-    step = {"object": {**bare, "metadata": {**bare["metadata"], "uid": item["uid"]}}, "adopt": True}
     if whole:
-        return {"state": "absent", **step}
+        return {**remove_step(with_uid(bare, item["uid"])), "adopt": True}
     operations: list[dict[str, Any]] = []
     for index in reversed(range(len(numbers))):
         if numbers[index] in ports:
@@ -216,4 +215,4 @@ def _removal(
                 {"op": "test", "path": f"{path}/{index}{key}", "value": numbers[index]},
                 {"op": "remove", "path": f"{path}/{index}"},
             ]
-    return {"state": "patched", **step, "patch": operations}
+    return patch_step(bare, item["uid"], operations)

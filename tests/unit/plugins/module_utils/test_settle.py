@@ -10,7 +10,7 @@ import pytest
 from ansible_collections.servicemesh.tcp.plugins.module_utils import _settle
 from ansible_collections.servicemesh.tcp.plugins.module_utils._lack import Fatal
 from ansible_collections.servicemesh.tcp.plugins.module_utils._steps import complete
-from ansible_collections.servicemesh.tcp.plugins.module_utils._workload import new_object
+from ansible_collections.servicemesh.tcp.plugins.module_utils._workload import bare_object, new_object
 from ansible_collections.servicemesh.tcp.tests.unit.plugins.fake_api import FakeApi
 
 
@@ -65,6 +65,30 @@ def test_the_rule_gets_what_the_step_says_and_can_look_further(monkeypatch):
     api = waiting(monkeypatch, rule)
     assert _settle.wait_for(api, steps("a", until={"other": "b"}), 300) == ""
     assert _settle.wait_for(api, steps("a", until={"other": "x"}), 1) == "Not ready after 1 s: Pod apps/a: no"
+
+
+@pytest.mark.parametrize(
+    ("rendered", "said"),
+    [
+        ([15021, 8081], ""),
+        (
+            [15021],
+            "Not ready after 1 s: ServiceMeshControlPlane cp/basic: its Service edge does not have 8081 yet; "
+            "Reconciled is False (Failed: no chart)",
+        ),
+    ],
+)
+def test_ports_that_a_control_plane_opens_are_waited_for_on_the_front_service(rendered, said):
+    api = FakeApi()
+    plane = bare_object("ServiceMeshControlPlane", "basic", "cp")
+    condition = {"type": "Reconciled", "status": "False", "reason": "Failed", "message": "no chart"}
+    api.add({**plane, "status": {"conditions": [condition]}})
+    api.add(new_object("Service", "edge", "gateways", {}, spec={"ports": [{"port": port} for port in rendered]}))
+    gateway = {"namespace": "gateways", "name": "edge"}
+    step = complete({"object": plane, "wait": True, "gateway": gateway, "until": {"ports": [8081]}})
+    assert _settle.wait_for(api, [step], 1) == said
+    # Without ports it is the control plane itself.
+    assert _settle.path_to_watch({**step, "until": {"ports": []}}).endswith("/servicemeshcontrolplanes/basic")
 
 
 def test_every_ten_seconds_it_says_what_lacks(monkeypatch, clock):
