@@ -18,6 +18,7 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._hops_case import 
 from ansible_collections.servicemesh.tcp.plugins.module_utils._istio_ports import protocol_of
 from ansible_collections.servicemesh.tcp.plugins.module_utils._mtls import Setting, mismatch, spoken_mode, wanted_mode
 from ansible_collections.servicemesh.tcp.plugins.module_utils._network_policies import End, blocking
+from ansible_collections.servicemesh.tcp.plugins.module_utils._selectors import labels_text
 
 Verdict = "dict[str, str] | None"
 # Modes in which the server speaks first.
@@ -46,7 +47,7 @@ def _why_empty(case: Case) -> str:
         return "it has no selector, and nobody gave it an EndpointSlice with a ready endpoint"
     if case.facts.pods.get(case.port["backend"]["namespace"]) is None:
         return "its pods may not be read"
-    text = ", ".join(f"{key}={value}" for key, value in sorted(selector.items()))
+    text = labels_text(selector, ", ")
     if not case.backend_pods:
         return f"no pod has its labels ({text})"
     waiting = [pod for pod in case.backend_pods if not is_ready(pod)]

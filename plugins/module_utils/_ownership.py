@@ -27,6 +27,7 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._names import (
     is_ours,
     set_manager,
 )
+from ansible_collections.servicemesh.tcp.plugins.module_utils._selectors import labels_text
 from ansible_collections.servicemesh.tcp.plugins.module_utils._steps import Step, patch_step, share_step
 from ansible_collections.servicemesh.tcp.plugins.module_utils._view import View
 from ansible_collections.servicemesh.tcp.plugins.module_utils._workload import bare_object
@@ -261,12 +262,7 @@ def _check_pods(gateway: Gateway, service: Mapping[str, Any], view: View, subjec
     ]
     if not others:
         return []
-    return [finding("SELECTOR_WIDE", subject, selector=_labels(dict(selector)), pods=", ".join(sorted(others)))]
-
-
-def _labels(labels: Mapping[str, str]) -> str:
-    """Write labels as people do."""
-    return ",".join(f"{key}={value}" for key, value in sorted(labels.items()))
+    return [finding("SELECTOR_WIDE", subject, selector=labels_text(dict(selector)), pods=", ".join(sorted(others)))]
 
 
 def check_ports(gateway: Gateway, ports: Iterable[Mapping[str, Any]], view: View) -> Findings:

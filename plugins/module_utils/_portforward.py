@@ -22,6 +22,7 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._envoy import (
     parse_clusters,
 )
 from ansible_collections.servicemesh.tcp.plugins.module_utils._envoy_view import VIEW_PATHS, PodView, parse_view
+from ansible_collections.servicemesh.tcp.plugins.module_utils._selectors import labels_text
 from ansible_collections.servicemesh.tcp.plugins.module_utils._sessions import (
     INFO_PATH,
     STATS_PATH,
@@ -127,7 +128,7 @@ class EnvoyReader:
 
     def _ready_pods(self, gateway: Gateway) -> list[Pod]:
         """Return the gateway's pods that get traffic."""
-        selector = ",".join(f"{key}={value}" for key, value in sorted(gateway.selector.items()))
+        selector = labels_text(gateway.selector)
         with self._lock:
             answer = self._api.get(f"/api/v1/namespaces/{gateway.namespace}/pods", labelSelector=selector)
         return [pod for pod in answer["items"] if _is_ready(pod)]

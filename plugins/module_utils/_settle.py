@@ -17,6 +17,7 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils import _state, _wa
 from ansible_collections.servicemesh.tcp.plugins.module_utils._client import ApiError
 from ansible_collections.servicemesh.tcp.plugins.module_utils._kinds import collection_path, describe, object_path
 from ansible_collections.servicemesh.tcp.plugins.module_utils._lack import Fatal
+from ansible_collections.servicemesh.tcp.plugins.module_utils._selectors import labels_text
 from ansible_collections.servicemesh.tcp.plugins.module_utils._wait import lacks, pod_troubles
 
 if TYPE_CHECKING:
@@ -100,9 +101,8 @@ def _said(api: Api, step: Mapping[str, Any], obj: Mapping[str, Any] | None, lack
 def _pods_of(api: Api, obj: Mapping[str, Any]) -> list[str]:
     """Say what holds the pods of a Deployment."""
     labels = obj["spec"]["selector"].get("matchLabels") or {}
-    selector = ",".join(f"{key}={value}" for key, value in sorted(labels.items()))
     try:
-        pods = api.get(collection_path("Pod", obj["metadata"]["namespace"]), labelSelector=selector)["items"]
+        pods = api.get(collection_path("Pod", obj["metadata"]["namespace"]), labelSelector=labels_text(labels))["items"]
     except ApiError as error:
         return [f"its pods could not be read ({error.message})"]
     return pod_troubles(pods)
