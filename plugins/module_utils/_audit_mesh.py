@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ansible_collections.servicemesh.tcp.plugins.module_utils._audit_access import Access, open_to, policies_of
+from ansible_collections.servicemesh.tcp.plugins.module_utils._audit_access import Access, open_to
 from ansible_collections.servicemesh.tcp.plugins.module_utils._audit_owner import owner_of, owner_of_manager
 from ansible_collections.servicemesh.tcp.plugins.module_utils._audit_rows import (
     Backends,
@@ -21,6 +21,7 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._audit_rows import
     unseen,
     youngest,
 )
+from ansible_collections.servicemesh.tcp.plugins.module_utils._authorization import policies_of
 from ansible_collections.servicemesh.tcp.plugins.module_utils._istio import OWN_PORTS, World
 from ansible_collections.servicemesh.tcp.plugins.module_utils._istio_names import full_gateway
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import COLLECTION
@@ -72,7 +73,8 @@ class Mesh:
         self._metadata = {_place(item): item["metadata"] for item in read["gateways"]}
         roots = {plane["namespace"] for plane in read["state"]["mesh"]["control_planes"]}
         self._access = {
-            key: Access(policies_of(read["policies"], workload, roots)) for key, workload in self.workloads.items()
+            key: Access(policies_of(read["policies"], workload["namespace"], workload["labels"], roots))
+            for key, workload in self.workloads.items()
         }
 
     def workload_behind(self, place: Place) -> str | None:
