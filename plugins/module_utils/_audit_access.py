@@ -12,7 +12,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ansible_collections.servicemesh.tcp.plugins.module_utils._authorization import action_of, rules_for
+from ansible_collections.servicemesh.tcp.plugins.module_utils._texts import place_text, some
 
+# Ranges are long.
+LISTED = 4
 ANYWHERE = frozenset(("0.0.0.0/0", "::/0"))
 RANGES_ANNOTATION = "service.beta.kubernetes.io/load-balancer-source-ranges"
 # Annotations that make a load balancer an internal one, as the clouds' controllers document them.
@@ -78,30 +81,26 @@ class Access:
             for item in allow:
                 for rule in rules_for(item, port):
                     sources = _sources(rule)
-                    named.append(_name(item))
+                    named.append(place_text(item["metadata"]))
                     if sources is None:
                         allowed = None
                         break
                     allowed += sources
                 if allowed is None:
                     break
-            named += [_name(item) for item in allow if not named]
+            named += [place_text(item["metadata"]) for item in allow if not named]
         denied: list[str] | None = []
         for item in self._by_action.get("DENY", []):
             for rule in rules_for(item, port):
                 sources = _sources(rule)
-                named.append(_name(item))
+                named.append(place_text(item["metadata"]))
                 denied = None if sources is None or denied is None else denied + sources
-        named += [_name(item) for item in self._by_action.get("CUSTOM", []) if rules_for(item, port)]
+        named += [place_text(item["metadata"]) for item in self._by_action.get("CUSTOM", []) if rules_for(item, port)]
         return {
             "allowed": None if allowed is None else sorted(set(allowed)),
             "denied": None if denied is None else sorted(set(denied)),
             "policies": sorted(set(named)),
         }
-
-
-def _name(item: Mapping[str, Any]) -> str:
-    return f"{item['metadata']['namespace']}/{item['metadata']['name']}"
 
 
 def _sources(rule: Mapping[str, Any]) -> list[str] | None:
@@ -138,20 +137,13 @@ def open_to(
     if denied is None or allowed == []:
         return {"scope": "nobody", "ranges": [], "policies": policies, "text": "nobody, a policy refuses all"}
     limits = [*ranges, *(allowed or [])]
-    without = f", but not {_listed(denied)}" if denied else ""
+    without = f", but not {some(denied, LISTED)}" if denied else ""
     if ranges and allowed is not None:
-        text = f"{_listed(ranges)}, of these {_listed(allowed)}"
+        text = f"{some(ranges, LISTED)}, of these {some(allowed, LISTED)}"
     elif limits:
-        text = _listed(limits)
+        text = some(limits, LISTED)
     elif not internal and any(map(is_public, addresses)):
         return {"scope": "world", "ranges": [], "policies": policies, "text": f"the whole internet{without}"}
     else:
         return {"scope": "network", "ranges": [], "policies": policies, "text": f"whoever reaches it{without}"}
     return {"scope": "ranges", "ranges": limits, "policies": policies, "text": text + without}
-
-
-def _listed(items: Iterable[str], most: int = 4) -> str:
-    """Write a few of the items, and how many more there are."""
-    items = list(items)
-    more = f" and {len(items) - most} more" if len(items) > most else ""
-    return ", ".join(items[:most]) + more

@@ -25,6 +25,7 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._authorization imp
 from ansible_collections.servicemesh.tcp.plugins.module_utils._istio import OWN_PORTS, World
 from ansible_collections.servicemesh.tcp.plugins.module_utils._istio_names import full_gateway
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import COLLECTION
+from ansible_collections.servicemesh.tcp.plugins.module_utils._texts import place_text
 
 Place = tuple[str, str]
 # Why a server has no listener, as a row says it; C(winner) is the Gateway in its way.
@@ -70,7 +71,7 @@ class Mesh:
                 self.behind[(service["namespace"], service["name"])].append(key)
         self._by_port = {key: _grouped(rows) for key, rows in self.tables.items()}
         self._lost_by_port = {key: _grouped(rows) for key, rows in self.lost.items()}
-        self._metadata = {_place(item): item["metadata"] for item in read["gateways"]}
+        self._metadata = {place_text(item["metadata"]): item["metadata"] for item in read["gateways"]}
         roots = {plane["namespace"] for plane in read["state"]["mesh"]["control_planes"]}
         self._access = {
             key: Access(policies_of(read["policies"], workload["namespace"], workload["labels"], roots))
@@ -103,10 +104,6 @@ def _grouped(rows: Iterable[dict[str, Any]]) -> dict[int, list[dict[str, Any]]]:
     for row in rows:
         found[row["port"]].append(row)
     return found
-
-
-def _place(item: Mapping[str, Any]) -> str:
-    return f"{item['metadata']['namespace']}/{item['metadata']['name']}"
 
 
 def front_rows(

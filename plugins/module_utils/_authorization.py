@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.servicemesh.tcp.plugins.module_utils._network_policies import in_ranges
+from ansible_collections.servicemesh.tcp.plugins.module_utils._texts import place_text
 
 ADDRESS_KEYS = {"ipBlocks", "notIpBlocks", "remoteIpBlocks", "notRemoteIpBlocks"}
 IDENTITY_KEYS = {"principals", "notPrincipals", "namespaces", "notNamespaces", "serviceAccounts", "notServiceAccounts"}
@@ -40,13 +41,13 @@ def denied_by(
         if action_of(item) == "DENY":
             verdict = _matches_any(item, port, client)
             if verdict:
-                return [_name(item)], True
+                return [place_text(item["metadata"])], True
             if verdict is None:
-                unclear.append(_name(item))
+                unclear.append(place_text(item["metadata"]))
     allowing = [item for item in applied if action_of(item) == "ALLOW"]
     verdicts = [_matches_any(item, port, client) for item in allowing]
     if allowing and True not in verdicts:
-        return [_name(item) for item in allowing], None not in verdicts
+        return [place_text(item["metadata"]) for item in allowing], None not in verdicts
     return unclear, False
 
 
@@ -159,8 +160,3 @@ def _condition(condition: Mapping[str, Any], port: int, client: str, denies: boo
     if key in ("source.ip", "remote.ip"):
         return _in_blocks(values or (), others or (), client)
     return denies if key.startswith("request.") else None
-
-
-def _name(policy: Mapping[str, Any]) -> str:
-    """Name a policy."""
-    return f"{policy['metadata']['namespace']}/{policy['metadata']['name']}"

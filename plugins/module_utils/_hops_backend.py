@@ -12,13 +12,13 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._hops_case import 
     Case,
     end_of,
     is_ready,
-    some,
     why_not_ready,
 )
 from ansible_collections.servicemesh.tcp.plugins.module_utils._istio_ports import protocol_of
 from ansible_collections.servicemesh.tcp.plugins.module_utils._mtls import Setting, mismatch, spoken_mode, wanted_mode
 from ansible_collections.servicemesh.tcp.plugins.module_utils._network_policies import End, blocking
 from ansible_collections.servicemesh.tcp.plugins.module_utils._selectors import labels_text
+from ansible_collections.servicemesh.tcp.plugins.module_utils._texts import some
 
 Verdict = "dict[str, str] | None"
 # Modes in which the server speaks first.

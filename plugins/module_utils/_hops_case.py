@@ -316,9 +316,3 @@ def end_of(pod: Object, namespaces: Mapping[str, Any]) -> End:
         },
         ports={item["name"]: item["containerPort"] for item in ports if item.get("name")},
     )
-
-
-def some(items: Iterable[Any], most: int = 5) -> str:
-    """Write a list, a long one with how many more there are."""
-    given = [str(item) for item in items]
-    return ", ".join(given[:most]) + (f" and {len(given) - most} more" if len(given) > most else "")

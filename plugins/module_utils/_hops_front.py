@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ansible_collections.servicemesh.tcp.plugins.module_utils._hops_case import Case, some, why_not_ready
+from ansible_collections.servicemesh.tcp.plugins.module_utils._hops_case import Case, why_not_ready
 from ansible_collections.servicemesh.tcp.plugins.module_utils._selectors import labels_text
+from ansible_collections.servicemesh.tcp.plugins.module_utils._texts import some
 
 Verdict = "dict[str, str] | None"
 
