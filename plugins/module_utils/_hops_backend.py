@@ -8,10 +8,10 @@ This module_util is **PRIVATE** and should only be used by this collection. Brea
 from __future__ import annotations
 
 from ansible_collections.servicemesh.tcp.plugins.module_utils._authorization import denied_by
+from ansible_collections.servicemesh.tcp.plugins.module_utils._conditions import is_ready
 from ansible_collections.servicemesh.tcp.plugins.module_utils._hops_case import (
     Case,
     end_of,
-    is_ready,
     why_not_ready,
 )
 from ansible_collections.servicemesh.tcp.plugins.module_utils._istio_ports import protocol_of

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from ansible_collections.servicemesh.tcp.plugins.module_utils._conditions import is_ready
 from ansible_collections.servicemesh.tcp.plugins.module_utils._envoy import Endpoint
 from ansible_collections.servicemesh.tcp.plugins.module_utils._envoy_view import PodView
 from ansible_collections.servicemesh.tcp.plugins.module_utils._findings import finding
@@ -278,12 +279,6 @@ def _living(pods: Iterable[Object] | None, selector: Mapping[str, str]) -> list[
         and not pod["metadata"].get("deletionTimestamp")
         and pod.get("status", {}).get("phase") not in ("Succeeded", "Failed")
     ]
-
-
-def is_ready(pod: Object) -> bool:
-    """Whether a pod is ready."""
-    conditions = pod.get("status", {}).get("conditions") or []
-    return any(item["type"] == "Ready" and item["status"] == "True" for item in conditions)
 
 
 def why_not_ready(pod: Object) -> str:
