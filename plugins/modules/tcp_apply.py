@@ -135,6 +135,7 @@ options:
     type: path
 extends_documentation_fragment:
   - kubernetes.core.k8s_auth_options
+  - servicemesh.tcp.cluster
 attributes:
   check_mode:
     support: full
@@ -144,9 +145,6 @@ attributes:
   diff_mode:
     support: full
     description: Shows each object before and after, as the API server would store it.
-requirements:
-  - python >= 3.10
-  - kubernetes >= 24.2.0
 """
 
 EXAMPLES = r"""
