@@ -76,12 +76,8 @@ def network_policies(case: Case) -> Verdict:
                     case.facts.network_policies.get(place) or [] if end.namespace else [], direction, end, other, port
                 )
                 if named and certain:
-                    return case.found(
-                        "HOP_NETWORK_POLICY",
-                        policies=some(f"{place}/{name}" for name in named),
-                        source=f"gateway {ours}/{case.port['gateway']}",
-                        destination=f"the backend's {address}:{port}",
-                    )
+                    source = f"gateway {ours}/{case.port['gateway']}"
+                    return case.kept_out(place, named, source, f"the backend's {address}:{port}")
     return None
 
 

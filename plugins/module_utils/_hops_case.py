@@ -21,6 +21,7 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._mtls import has_s
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import pods_behind
 from ansible_collections.servicemesh.tcp.plugins.module_utils._network_policies import End
 from ansible_collections.servicemesh.tcp.plugins.module_utils._probe_target import CUT
+from ansible_collections.servicemesh.tcp.plugins.module_utils._texts import some
 from ansible_collections.servicemesh.tcp.plugins.module_utils._view import View
 
 Object = Mapping[str, Any]
@@ -85,6 +86,11 @@ class Case:
     def found(self, code: str, **values: Any) -> dict[str, str]:
         """Return a verdict on this port."""
         return finding(code, f"record {self.port['name']!r}", port=self.port["port"], **values)
+
+    def kept_out(self, namespace: str, names: Iterable[str], source: str, destination: str) -> dict[str, str]:
+        """Return the verdict that NetworkPolicies of a namespace let nothing through."""
+        policies = some(f"{namespace}/{name}" for name in names)
+        return self.found("HOP_NETWORK_POLICY", policies=policies, source=source, destination=destination)
 
     # Gateway
 

@@ -166,12 +166,8 @@ def _network_policy(case: Case) -> Verdict:
         client = End(ip=case.client, translated=True)
         named, _certain = blocking(policies, "ingress", end, client, case.target)
         if named:
-            return case.found(
-                "HOP_NETWORK_POLICY",
-                policies=some(f"{case.port['namespace']}/{name}" for name in named),
-                source=f"clients ({_client(case)})",
-                destination=f"the gateway's port {case.target}",
-            )
+            source = f"clients ({_client(case)})"
+            return case.kept_out(case.port["namespace"], named, source, f"the gateway's port {case.target}")
     return None
 
 
