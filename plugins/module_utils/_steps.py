@@ -16,7 +16,6 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._names import (
     COLLECTION,
     ONBOARDING_MANAGER,
     front_number,
-    manager_set,
     set_manager,
 )
 from ansible_collections.servicemesh.tcp.plugins.module_utils._view import View
@@ -127,7 +126,8 @@ def share_steps(
         served = set(service["managers"].get(manager, [])) if service else set()
         leaves = [item for item in staying[front] if item["port"] in served]
         # What another set has by name as well stays his, and nobody has to wait for its sessions.
-        stays = [item for item in leaves if item["port"] not in _of_others(service, manager)]
+        others = view.ports_of_other_sets(service, set_name) if service else ()
+        stays = [item for item in leaves if item["port"] not in others]
         if wanted[front]:
             if service is None and front != name:
                 opening.append(apply_step(front_service(gateway, front), wait=True))
@@ -142,12 +142,6 @@ def share_steps(
                 share_step(service_share(front, namespace, wanted[front], uid), manager, drain, adopt=foreign)
             )
     return opening, closing
-
-
-def _of_others(service: Mapping[str, Any] | None, manager: str) -> set[int]:
-    """Return the ports of a front Service that other sets own, too."""
-    managers = service["managers"].items() if service else ()
-    return {port for name, ports in managers if name != manager and manager_set(name) is not None for port in ports}
 
 
 def _take_out(service: Mapping[str, Any], place: tuple[str, str], ports: Sequence[int], drain: Iterable[int]) -> Step:

@@ -49,9 +49,6 @@ class Chains:
 
 def compared(before: Mapping[str, Chain], after: Mapping[str, Chain]) -> Iterator[tuple[str, str]]:
     """Compare the chains of one port."""
-    if before and not after:
-        yield "closes", "its listener goes"
-        return
     for name in sorted(before):
         if name not in after:
             yield "drains", f"its name {name} goes"

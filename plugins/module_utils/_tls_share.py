@@ -19,7 +19,6 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._istio_holders imp
 from ansible_collections.servicemesh.tcp.plugins.module_utils._istio_merge import servers_of
 from ansible_collections.servicemesh.tcp.plugins.module_utils._istio_names import sni_hosts
 from ansible_collections.servicemesh.tcp.plugins.module_utils._istio_ports import translations
-from ansible_collections.servicemesh.tcp.plugins.module_utils._names import manager_set, set_manager
 from ansible_collections.servicemesh.tcp.plugins.module_utils._tls import PASSTHROUGH, wildcards_of
 from ansible_collections.servicemesh.tcp.plugins.module_utils._tls_objects import is_shared_name
 from ansible_collections.servicemesh.tcp.plugins.module_utils._view import View
@@ -65,12 +64,7 @@ def _sharable_targets(view: View, gateway: Mapping[str, Any], set_name: str) -> 
     """Return the ports of the front Services that other sets named to be shared, and those lent, with their targets."""
     found = dict(view.lent_ports(gateway))
     for service in view.front_services(gateway):
-        others = {
-            port
-            for manager, ports in service["managers"].items()
-            if manager_set(manager) is not None and manager != set_manager(set_name)
-            for port in ports
-        }
+        others = view.ports_of_other_sets(service, set_name)
         found |= {
             port["port"]: port["target_port"]
             for port in service["ports"]

@@ -154,6 +154,11 @@ class View:
             self._foreign[key] = foreign_listeners(self.world, gateway, set_name)
         return self._foreign[key]
 
+    def ports_of_other_sets(self, service: Mapping[str, Any], set_name: str) -> set[int]:
+        """Return the ports of a front Service that other sets own, alone or with this one."""
+        owners = ((manager_set(manager), ports) for manager, ports in service["managers"].items())
+        return {port for name, ports in owners if name not in (None, set_name) for port in ports}
+
     def foreign_ports(self, gateway: Mapping[str, Any], set_name: str) -> dict[int, str]:
         """Return the ports of a gateway that are not this set's to publish, with who holds them.
 

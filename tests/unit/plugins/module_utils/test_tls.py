@@ -14,6 +14,7 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._hops_gateway impo
 from ansible_collections.servicemesh.tcp.plugins.module_utils._istio import listener_tables
 from ansible_collections.servicemesh.tcp.plugins.module_utils._kinds import object_path
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import set_object_name
+from ansible_collections.servicemesh.tcp.plugins.module_utils._plan import withdrawal_plan
 from ansible_collections.servicemesh.tcp.plugins.module_utils._portmap import port_map
 from ansible_collections.servicemesh.tcp.plugins.module_utils._records import read_records
 from ansible_collections.servicemesh.tcp.plugins.module_utils._tls_objects import same_tls
@@ -23,7 +24,12 @@ from ansible_collections.servicemesh.tcp.plugins.modules import mesh_state
 from ansible_collections.servicemesh.tcp.tests.unit.plugins.builders import BACKEND, EDGE, messages, record, workload
 from ansible_collections.servicemesh.tcp.tests.unit.plugins.certificates import secret
 from ansible_collections.servicemesh.tcp.tests.unit.plugins.fake_api import FakeApi
-from ansible_collections.servicemesh.tcp.tests.unit.plugins.whole_runs import mesh_cluster, publish, withdraw
+from ansible_collections.servicemesh.tcp.tests.unit.plugins.whole_runs import (
+    make_gateways,
+    mesh_cluster,
+    publish,
+    withdraw,
+)
 
 INVALID = "VALUE_INVALID record 'a': "
 MAIN = set_object_name("edge", "default")
@@ -299,6 +305,31 @@ def test_two_sets_share_a_port_and_leave_it_one_by_one():
     assert (port["name"], port["targetPort"]) == ("tls-8443", target)
     withdraw(api, "other")
     assert [item["port"] for item in api.object("Service", "edge", "gateways")["spec"]["ports"]] == [15021]
+
+
+def test_who_leaves_a_shared_port_waits_for_nobody():
+    api = tls_cluster()
+    publish(api, [passed("a", "a.example.com")])
+    publish(api, [passed("b", "b.example.com")], set_name="other")
+    shares = [step for step in withdrawal_plan(state_of(api))["steps"] if step["object"]["kind"] == "Service"]
+    assert [step.get("drain", []) for step in shares] == [[]]
+    withdraw(api)
+    (share,) = [
+        step for step in withdrawal_plan(state_of(api), "other")["steps"] if step["object"]["kind"] == "Service"
+    ]
+    assert share["drain"] == [PORT]
+
+
+def test_a_shared_port_stays_on_the_front_service_that_has_it():
+    gateway = {**EDGE, "service": {"type": "LoadBalancer", "max_ports": 2}}
+    api = tls_cluster()
+    make_gateways(api, [gateway])
+    publish(api, [record("plain", 8080), passed("a", "a.example.com")], gateways=[gateway])
+    assert [item["port"] for item in api.object("Service", "edge-2", "gateways")["spec"]["ports"]] == [15021, PORT]
+    withdraw(api, names=["plain"])
+    assert publish(api, [passed("b", "b.example.com")], set_name="other")
+    assert [item["port"] for item in api.object("Service", "edge", "gateways")["spec"]["ports"]] == [15021]
+    assert routes(api) == {"a.example.com": "echo", "b.example.com": "echo"}
 
 
 def test_names_of_another_set_are_not_taken_not_even_in_part():
