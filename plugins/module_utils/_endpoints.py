@@ -172,7 +172,7 @@ def report_lines(report: Iterable[Mapping[str, Any]]) -> list[str]:
                 item["gateway"],
                 ", ".join(item["addresses"]) or "-",
                 # Records of TLS share a port.
-                " ".join(filter(None, (str(item["port"]), item["sni"]))),
+                " ".join(filter(None, (str(item["port"]), item.get("sni")))),
                 f"{backend['namespace']}/{backend['service']}:{backend['port']}",
                 proof,
             )
