@@ -136,5 +136,10 @@ def publish(api: Api, wanted: Mapping[str, Any], **clock: Any) -> Attempt:
                     raise
                 continue
             break
-    earlier = [change for change in written if change not in found.changes]
-    return found._replace(changes=[*namespaces, *earlier, *found.changes])
+    earlier = [*namespaces, *(change for change in written if change not in found.changes)]
+    return found._replace(changes=[*earlier, *found.changes], told=_with_earlier(found.told, earlier))
+
+
+def _with_earlier(told: Announcement | None, earlier: Sequence[_apply.Change]) -> Announcement | None:
+    """Put what an earlier attempt of the same run wrote before what the last one said that it would do."""
+    return told and told._replace(lines=list(dict.fromkeys([*(change.text for change in earlier), *told.lines])))

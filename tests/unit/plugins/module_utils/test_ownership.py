@@ -8,7 +8,7 @@ import copy
 from typing import Any
 
 import pytest
-from ansible_collections.servicemesh.tcp.plugins.module_utils import _apply
+from ansible_collections.servicemesh.tcp.plugins.module_utils import _apply, _publish
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import port_name, set_object_name
 from ansible_collections.servicemesh.tcp.plugins.module_utils._plan import gateway_plan
 from ansible_collections.servicemesh.tcp.plugins.module_utils._publication import publication
@@ -423,6 +423,18 @@ def test_type_and_annotations_are_given_back_with_the_gateway(start, named):
         section.pop("service", None)
     assert after["spec"] == before
     assert not after["metadata"].get("annotations")
+
+
+def test_a_run_that_plans_anew_halfway_still_shows_all_that_it_wrote():
+    api = with_smcp()
+    own = {"name": "own", "namespace": "gateways", "service": {"type": "ClusterIP"}}
+    records = [record("a", 8081), record("b", 8081, gateway="own")]
+    gateways = [own, {**OF_SMCP, "service": {"type": "NodePort"}}]
+    done = _publish.publish(api, wanted(ports=records, gateways=gateways, gateways_state="present"))
+    texts = [change.text for change in done.changes if change.action != "nothing"]
+    # The type and the ports are two patches of what was not there, and the second takes another look.
+    assert texts.count("change ServiceMeshControlPlane gateways/basic") == 2
+    assert [text for text in texts if text not in done.told.lines] == []
 
 
 def test_a_setting_that_is_not_named_any_more_is_given_back_and_one_that_somebody_changed_is_his():
