@@ -21,7 +21,13 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._envoy import (
     Snapshot,
     parse_clusters,
 )
-from ansible_collections.servicemesh.tcp.plugins.module_utils._envoy_view import VIEW_PATHS, PodView, parse_view
+from ansible_collections.servicemesh.tcp.plugins.module_utils._envoy_view import (
+    LISTENERS_PATH,
+    VIEW_PATHS,
+    PodView,
+    parse_bound,
+    parse_view,
+)
 from ansible_collections.servicemesh.tcp.plugins.module_utils._sessions import (
     INFO_PATH,
     STATS_PATH,
@@ -113,6 +119,19 @@ class EnvoyReader:
 
         answers, problems = _of_all(sorted(pods), read)
         return gather(answers.values(), [*problems, *uncounted])
+
+    def listeners(self, gateway: Gateway) -> tuple[dict[str, frozenset[int]], list[str]]:
+        """Read on which ports each ready pod of a gateway listens, and what went wrong: one connection per pod."""
+        try:
+            pods = sorted(map(_name, self._ready_pods(gateway)))
+        except ApiError as error:
+            return {}, [_no_list(gateway, error)]
+
+        def read(pod: str) -> frozenset[int]:
+            return self._ask_pod(gateway.namespace, pod, [LISTENERS_PATH], lambda bodies: parse_bound(*bodies))
+
+        answers, problems = _of_all(pods, read)
+        return answers, list(problems)
 
     def views(
         self, namespace: str, pods: Sequence[str], wanted: Collection[str]

@@ -23,7 +23,7 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._view import View
 
 
 def publication(wanted: Mapping[str, Any], state: Mapping[str, Any]) -> dict[str, Any]:
-    """Plan what C(tcp_publish) was asked for: C({ports, steps, findings, withdrawn}).
+    """Plan what C(tcp_publish) was asked for: C({ports, steps, findings, withdrawn, closed}).
 
     C(wanted) are the module's options. With an error among the findings there are no steps.
     """

@@ -153,13 +153,13 @@ taken:
   sample: "2026-11-21T15:00:00Z"
 lines:
   description: The audit in a few lines, with what came and went.
-  returned: success
+  returned: always
   type: list
   elements: str
   sample: ["3 ways into cluster prod: 1 broken, 0 open to the whole internet; 1 error."]
 table:
   description: The ways in as the lines of a table, the broken ones first.
-  returned: success
+  returned: always
   type: list
   elements: str
 findings:
@@ -294,15 +294,17 @@ def run(api: Api, options: dict[str, Any], now: datetime, writes: bool) -> dict[
 def main() -> None:
     """Run the module."""
     module = AnsibleModule(argument_spec={**auth_argument_spec(), **ARGUMENTS}, supports_check_mode=True)
+    # What the playbook ends with, also where nothing could be read.
+    nothing = {"lines": ["The cluster was not audited."], "table": table_lines([]), "files": []}
     try:
         api = Api(module)
         result = run(api, module.params, datetime.now(timezone.utc), not module.check_mode)
     except ApiError as error:
-        module.fail_json(**explain(error))
+        module.fail_json(**explain(error), **nothing)
     except Stopped as stopped:
-        module.fail_json(msg=render([stopped.finding]), findings=[stopped.finding])
+        module.fail_json(msg=render([stopped.finding]), findings=[stopped.finding], **nothing)
     except OSError as error:
-        module.fail_json(msg=f"the report cannot be written: {error}", findings=[])
+        module.fail_json(msg=f"the report cannot be written: {error}", findings=[], **nothing)
     module.exit_json(changed=False, api_requests=dict(api.requests), **result)
 
 

@@ -193,6 +193,22 @@ withdrawn:
   type: list
   elements: dict
   sample: [{"namespace": "gateways", "gateway": "edge", "port": 8083}]
+closed:
+  description: >-
+    The ports that the set had before and has no more, withdrawn or left by a record that moved. It is what
+    M(servicemesh.tcp.tcp_gone) takes.
+  returned: success
+  type: list
+  elements: dict
+  sample:
+    - namespace: gateways
+      gateway: edge
+      service: edge
+      port: 8083
+      target_port: 8083
+      node_port: 31083
+      name: ""
+      backend: {namespace: echo, service: echo-8083, port: 8083}
 changes:
   description: What was done, or would be in check mode, one line per object that differs.
   returned: success
@@ -366,6 +382,7 @@ def main() -> None:
         ports=done.plan["ports"],
         findings=[*done.plan["findings"], *done.told.findings],
         withdrawn=done.plan["withdrawn"],
+        closed=done.plan["closed"],
         services=fronts,
         nodes=nodes,
     )
