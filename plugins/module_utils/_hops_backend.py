@@ -8,16 +8,17 @@ This module_util is **PRIVATE** and should only be used by this collection. Brea
 from __future__ import annotations
 
 from ansible_collections.servicemesh.tcp.plugins.module_utils._authorization import denied_by
+from ansible_collections.servicemesh.tcp.plugins.module_utils._conditions import is_ready
 from ansible_collections.servicemesh.tcp.plugins.module_utils._hops_case import (
     Case,
     end_of,
-    is_ready,
-    some,
     why_not_ready,
 )
 from ansible_collections.servicemesh.tcp.plugins.module_utils._istio_ports import protocol_of
 from ansible_collections.servicemesh.tcp.plugins.module_utils._mtls import Setting, mismatch, spoken_mode, wanted_mode
 from ansible_collections.servicemesh.tcp.plugins.module_utils._network_policies import End, blocking
+from ansible_collections.servicemesh.tcp.plugins.module_utils._selectors import labels_text
+from ansible_collections.servicemesh.tcp.plugins.module_utils._texts import some
 
 Verdict = "dict[str, str] | None"
 # Modes in which the server speaks first.
@@ -46,7 +47,7 @@ def _why_empty(case: Case) -> str:
         return "it has no selector, and nobody gave it an EndpointSlice with a ready endpoint"
     if case.facts.pods.get(case.port["backend"]["namespace"]) is None:
         return "its pods may not be read"
-    text = ", ".join(f"{key}={value}" for key, value in sorted(selector.items()))
+    text = labels_text(selector, ", ")
     if not case.backend_pods:
         return f"no pod has its labels ({text})"
     waiting = [pod for pod in case.backend_pods if not is_ready(pod)]
@@ -75,12 +76,8 @@ def network_policies(case: Case) -> Verdict:
                     case.facts.network_policies.get(place) or [] if end.namespace else [], direction, end, other, port
                 )
                 if named and certain:
-                    return case.found(
-                        "HOP_NETWORK_POLICY",
-                        policies=some(f"{place}/{name}" for name in named),
-                        source=f"gateway {ours}/{case.port['gateway']}",
-                        destination=f"the backend's {address}:{port}",
-                    )
+                    source = f"gateway {ours}/{case.port['gateway']}"
+                    return case.kept_out(place, named, source, f"the backend's {address}:{port}")
     return None
 
 

@@ -31,6 +31,7 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._kinds import KIND
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import COLLECTION, MANAGED_BY_LABEL
 from ansible_collections.servicemesh.tcp.plugins.module_utils._portforward import receive, transmit
 from ansible_collections.servicemesh.tcp.plugins.module_utils._probe import ANSWER_LIMIT
+from ansible_collections.servicemesh.tcp.plugins.module_utils._selectors import labels_text
 from ansible_collections.servicemesh.tcp.plugins.module_utils._wait import pod_troubles
 
 if TYPE_CHECKING:
@@ -279,8 +280,7 @@ def relay(
 
 def _pod_of(api: Api, gateway: Gateway) -> Mapping[str, Any]:
     """Return a pod of a gateway that runs: what it runs can be had on this cluster."""
-    selector = ",".join(f"{key}={value}" for key, value in sorted(gateway.selector.items()))
-    pods = api.get(collection_path("Pod", gateway.namespace), labelSelector=selector)["items"]
+    pods = api.get(collection_path("Pod", gateway.namespace), labelSelector=labels_text(gateway.selector))["items"]
     running = [pod for pod in pods if pod.get("status", {}).get("phase") == "Running"]
     if not running:
         raise Unrelayed(f"gateway {gateway.name} has no running pod, whose image a pod inside the cluster could run")

@@ -48,16 +48,8 @@ options:
     default: 60.0
 extends_documentation_fragment:
   - kubernetes.core.k8s_auth_options
-attributes:
-  check_mode:
-    support: full
-    description: Can run in check mode; it changes nothing.
-  diff_mode:
-    support: none
-    description: Returns no diff, since nothing is changed.
-requirements:
-  - python >= 3.10
-  - kubernetes >= 24.2.0
+  - servicemesh.tcp.cluster
+  - servicemesh.tcp.cluster.reading
 notes:
   - Reading the gateways' pods needs the rights that M(servicemesh.tcp.tcp_probe) names.
 seealso:
