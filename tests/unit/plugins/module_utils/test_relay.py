@@ -135,6 +135,11 @@ async def hang_up(_reader, writer):
     writer.close()
 
 
+async def listen_and_hang_up(reader, writer):
+    await reader.read(4096)
+    writer.close()
+
+
 def test_what_comes_back_through_the_pod_decides():
     pod = Pod({1: REFUSED, 2: LATE, 3: b"no such route"})
     send = {"mode": "send", "send": "hello"}
@@ -142,7 +147,7 @@ def test_what_comes_back_through_the_pod_decides():
         pod,
         {**send, "port": "echo"},
         {**send, "port": "echo", "expect": "other"},
-        {**send, "port": "hang_up"},
+        {**send, "port": "listen_and_hang_up"},
         {**send, "port": 1},
         {**send, "port": 2},
         {**send, "port": 3},
@@ -150,6 +155,7 @@ def test_what_comes_back_through_the_pod_decides():
         {"mode": "connect", "port": "hang_up"},
         echo=echo,
         hang_up=hang_up,
+        listen_and_hang_up=listen_and_hang_up,
     )
     states = ["proven", "wrong_answer", "closed", "refused", "timeout", "unreachable", "unseen", "closed"]
     assert [item["state"] for item in results] == states
