@@ -112,6 +112,7 @@ seealso:
 """
 
 EXAMPLES = r"""
+# report_templates is the folder roles/audit/files/report of this collection.
 - name: Look at the cluster of the current kubeconfig
   servicemesh.tcp.tcp_audit:
   register: audited
@@ -120,12 +121,19 @@ EXAMPLES = r"""
   ansible.builtin.debug:
     msg: "{{ audited.table + audited.findings | map(attribute='message') }}"
 
-- name: Write the report, and compare it with the last one
+- name: Write the report
   servicemesh.tcp.tcp_audit:
     name: prod
     report_dir: reports
-    templates: roles/audit/files/report
+    templates: "{{ report_templates }}"
+
+- name: Write it again, some day, with what came and went since the last one
+  servicemesh.tcp.tcp_audit:
+    name: prod
+    report_dir: reports
+    templates: "{{ report_templates }}"
     compare_with: reports/prod.audit.json
+  register: audited
 """
 
 RETURN = r"""
@@ -192,7 +200,7 @@ adoption:
     left_out: []
 files:
   description: The paths of the files that were written.
-  returned: success
+  returned: always
   type: list
   elements: str
   sample: ["reports/prod.audit.json", "reports/prod.audit.html"]
