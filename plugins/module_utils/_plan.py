@@ -188,9 +188,11 @@ def exposure_plan(
     return {"ports": ports, **_result(steps, [*mapped, *findings], withdrawn if prune else [], closed)}
 
 
-def withdrawal_plan(state: Mapping[str, Any], set_name: str = "default", names: Sequence[str] = ()) -> dict[str, Any]:
+def withdrawal_plan(
+    state: Mapping[str, Any] | View, set_name: str = "default", names: Sequence[str] = ()
+) -> dict[str, Any]:
     """Plan the withdrawal of a set, or of the named records of it; everything else of the set stays as it is."""
-    view = View(state)
+    view = view_of(state)
     observed = view.listeners(set_name)
     hashes = {short_hash(set_name, name): name for name in names}
     findings = [

@@ -66,15 +66,20 @@ def closed_ports(
             continue
         front = view.services.get((item["namespace"], item["service"]), {"ports": []})
         node_ports = [port["node_port"] for port in front["ports"] if port["port"] == item["port"]]
-        service, _dot, rest = item["host"].partition(".")
-        backend = {"namespace": rest.partition(".")[0], "service": service, "port": item["backend_port"]}
         closed.append(
             {
                 **{key: item[key] for key in ("namespace", "gateway", "service", "port", "target_port")},
                 "name": (names or {}).get(item["hash"] or "", ""),
                 "node_port": node_ports[0] if node_ports else None,
-                # A port without a rule (a run that was stopped) leads nowhere.
-                "backend": backend if item["host"] else None,
+                "backend": backend_of(item),
             }
         )
     return closed
+
+
+def backend_of(listener: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return the Service that a listener leads to; one without a rule (a run that was stopped) leads nowhere."""
+    if not listener["host"]:
+        return None
+    service, namespace = listener["host"].split(".")[:2]
+    return {"namespace": namespace, "service": service, "port": listener["backend_port"]}
