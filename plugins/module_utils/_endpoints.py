@@ -37,7 +37,8 @@ def reachable_at(
     if service["type"] == "NodePort":
         node_port = next((item["node_port"] for item in service["ports"] if item["port"] == port["port"]), None)
         addresses = [address for node in nodes for address in node["addresses"]]
-        return addresses, node_port or port["port"]
+        # A port that was withdrawn tells itself which one it had.
+        return addresses, node_port or port["node_port"] or port["port"]
     outside = [*service["addresses"], *service["external_ips"]]
     if outside or service["type"] == "LoadBalancer":
         return outside, port["port"]
@@ -115,6 +116,38 @@ def _detail(port: Mapping[str, Any], addresses: Sequence[str], seen: Sequence[Ma
     return f"{bad['address']}:{bad['port']}: {STATES.get(bad['state'], bad['state'])} ({bad['detail']})"
 
 
+def unfinished(records: Iterable[Any], findings: Sequence[Mapping[str, Any]] = ()) -> list[dict[str, Any]]:
+    """Return what the table shows of records whose run failed before it knew their ports: they stand as written.
+
+    A record with an error of its own is V(refused). One that is only named is to be withdrawn. Nothing of a record was
+    checked, so that any of it may be missing or of another type.
+    """
+    return [_unfinished(record, findings) for record in records]
+
+
+def _unfinished(record: Any, findings: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return one row of C(unfinished)."""
+    proof, detail = "unproven", "the run failed before it came to that"
+    if not isinstance(record, Mapping):
+        record, detail = {}, f"{record}: {detail}"
+    subject = f"record {record.get('name')!r}"
+    codes = [item["code"] for item in findings if item["severity"] == "error" and item["subject"] == subject]
+    if codes:
+        proof, detail = "refused", ", ".join(dict.fromkeys(codes))
+    backend, port = record.get("backend"), record.get("port")
+    whole = isinstance(backend, Mapping) and all(key in backend for key in ("namespace", "service", "port"))
+    return {
+        "gateway": str(record.get("gateway") or ""),
+        "addresses": [],
+        "port": ", ".join(map(str, port)) if isinstance(port, list) else port,
+        "backend": backend if whole else None,
+        "proof": proof,
+        "milliseconds": None,
+        "detail": detail,
+        "hop": None,
+    }
+
+
 def probe_targets(
     ports: Iterable[Mapping[str, Any]],
     services: Iterable[Mapping[str, Any]],
@@ -156,7 +189,7 @@ def report_lines(report: Iterable[Mapping[str, Any]]) -> list[str]:
     """Return the endpoints as the lines of a table."""
     rows = [("GATEWAY", "ADDRESS", "PORT", "BACKEND", "PROOF")]
     for item in report:
-        backend = item["backend"]
+        backend = item["backend"] or {}
         proof = item["proof"]
         if proof == "proven" and item["milliseconds"] is not None:
             proof += f" in {item['milliseconds']:.0f} ms"
@@ -166,10 +199,10 @@ def report_lines(report: Iterable[Mapping[str, Any]]) -> list[str]:
             proof += f": {item['detail']}"
         rows.append(
             (
-                item["gateway"],
+                item["gateway"] or "-",
                 ", ".join(item["addresses"]) or "-",
-                str(item["port"]),
-                f"{backend['namespace']}/{backend['service']}:{backend['port']}",
+                str(item["port"] or "-"),
+                f"{backend['namespace']}/{backend['service']}:{backend['port']}" if backend else "-",
                 proof,
             )
         )

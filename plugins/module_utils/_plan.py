@@ -47,7 +47,11 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._steps import (
     share_steps,
 )
 from ansible_collections.servicemesh.tcp.plugins.module_utils._view import View, view_of
-from ansible_collections.servicemesh.tcp.plugins.module_utils._withdrawn import former_hashes, withdrawn_listeners
+from ansible_collections.servicemesh.tcp.plugins.module_utils._withdrawn import (
+    closed_ports,
+    former_hashes,
+    withdrawn_listeners,
+)
 from ansible_collections.servicemesh.tcp.plugins.module_utils._workload import (
     GATEWAY_KINDS,
     OPTIONAL_KINDS,
@@ -154,13 +158,14 @@ def exposure_plan(
     allow_withdraw: Sequence[str] = (),
     source: str = "",
 ) -> dict[str, Any]:
-    """Plan a set's objects so that it publishes just what a port map holds: C({ports, steps, findings, withdrawn}).
+    """Plan a set's objects so that it publishes just what a port map holds.
 
-    The port map's own findings are handed on; with an error among them nothing is planned.
+    Returns C({ports, steps, findings, withdrawn, closed}), see C(_result). The port map's own findings are handed on;
+    with an error among them nothing is planned.
     """
     ports, mapped = port_map["ports"], port_map["findings"]
     if errors(mapped):
-        return {"ports": ports, **_result([], list(mapped), [])}
+        return {"ports": ports, **_result([], list(mapped), [], [])}
     view = view_of(state)
     observed = view.listeners(set_name)
     wanted = [_exposure.listener_of(port) for port in ports]
@@ -179,12 +184,15 @@ def exposure_plan(
     adoption = adoption_steps(ports, view.gateways, view.virtual_services.values())
     steps = _set_steps(wanted, observed, view, set_name, source, gateways, adoption)
     findings += check_capacity(gateways, wanted, steps, view, set_name)
-    return {"ports": ports, **_result(steps, [*mapped, *findings], withdrawn if prune else [])}
+    closed = closed_ports(observed, wanted, view)
+    return {"ports": ports, **_result(steps, [*mapped, *findings], withdrawn if prune else [], closed)}
 
 
-def withdrawal_plan(state: Mapping[str, Any], set_name: str = "default", names: Sequence[str] = ()) -> dict[str, Any]:
+def withdrawal_plan(
+    state: Mapping[str, Any] | View, set_name: str = "default", names: Sequence[str] = ()
+) -> dict[str, Any]:
     """Plan the withdrawal of a set, or of the named records of it; everything else of the set stays as it is."""
-    view = View(state)
+    view = view_of(state)
     observed = view.listeners(set_name)
     hashes = {short_hash(set_name, name): name for name in names}
     findings = [
@@ -196,17 +204,22 @@ def withdrawal_plan(state: Mapping[str, Any], set_name: str = "default", names: 
     gone = [item for item in observed if item not in kept]
     # The set keeps the source that it was last written from: a withdrawal is no new declaration.
     steps = _set_steps(kept, observed, view, set_name, view.source_of(set_name))
-    return _result(steps, findings, gone)
+    return _result(steps, findings, gone, closed_ports(observed, kept, view, hashes))
 
 
 def _result(
-    steps: list[Step], findings: list[dict[str, str]], withdrawn: Iterable[Mapping[str, Any]]
+    steps: list[Step],
+    findings: list[dict[str, str]],
+    withdrawn: Iterable[Mapping[str, Any]],
+    closed: list[dict[str, Any]],
 ) -> dict[str, Any]:
-    """Return a plan; with an error it has no steps."""
+    """Return a plan; with an error it has no steps, and closes nothing."""
+    stopped = bool(errors(findings))
     return {
-        "steps": [] if errors(findings) else steps,
+        "steps": [] if stopped else steps,
         "findings": findings,
         "withdrawn": [{key: item[key] for key in ("namespace", "gateway", "port")} for item in withdrawn],
+        "closed": [] if stopped else closed,
     }
 
 

@@ -39,8 +39,7 @@ RECORD_KEYS = words(
 )
 RECORD_BUILT = words("name gateway port target_port node_port backend protocol probe was adopt")
 BACKEND_KEYS = words("namespace service port")
-PROBE_BUILT = frozenset(["mode", "timeout", *TALK_KEYS])
-PROBE_KEYS = PROBE_BUILT | words("from")
+PROBE_KEYS = frozenset(["mode", "timeout", *TALK_KEYS])
 PROBE_MODES = (*MODES, "none")
 
 
@@ -50,7 +49,7 @@ def _probe(problems: Problems, value: Any) -> dict[str, Any]:
     What is to be said is read here as the proof after the write reads it, so that it does not fail on it.
     """
     probe = read_dict(problems, "probe", value)
-    check_keys(problems, "probe.", probe, PROBE_KEYS, PROBE_BUILT)
+    check_keys(problems, "probe.", probe, PROBE_KEYS, PROBE_KEYS)
     mode = read_choice(problems, "probe.mode", probe.get("mode", "send" if "send" in probe else "connect"), PROBE_MODES)
     given = {key: probe[key] for key in TALK_KEYS if key in probe}
     if mode == "none":

@@ -205,3 +205,20 @@ def test_the_table_names_the_broken_hop():
 
 def test_the_table_of_nothing_has_its_head():
     assert _endpoints.report_lines([]) == ["GATEWAY  ADDRESS  PORT  BACKEND  PROOF"]
+
+
+def test_records_that_were_never_planned_stand_in_the_table_as_they_are_written():
+    whole = record("taken", backend={"namespace": "apps", "service": "db", "port": 5432})
+    findings = [
+        {"code": "PORT_TAKEN", "severity": "error", "subject": "record 'taken'"},
+        {"code": "PORTS_KEPT", "severity": "note", "subject": "record 'odd'"},
+    ]
+    odd = {"name": "odd", "gateway": None, "port": ["auto", "1-2"], "backend": "db"}
+    rows = _endpoints.unfinished([whole, odd, {}, "old"], findings)
+    assert _endpoints.report_lines(rows) == [
+        "GATEWAY  ADDRESS  PORT       BACKEND       PROOF",
+        "edge     -        8081       apps/db:5432  refused: PORT_TAKEN",
+        "-        -        auto, 1-2  -             unproven: the run failed before it came to that",
+        "-        -        -          -             unproven: the run failed before it came to that",
+        "-        -        -          -             unproven: old: the run failed before it came to that",
+    ]

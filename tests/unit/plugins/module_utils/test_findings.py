@@ -16,6 +16,7 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._findings import (
     finding,
     render,
 )
+from ansible_collections.servicemesh.tcp.plugins.module_utils._gone import Inside, closed_endpoints, judge
 from ansible_collections.servicemesh.tcp.plugins.module_utils._lease import Lease
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import gateway_labels, port_name
 from ansible_collections.servicemesh.tcp.plugins.module_utils._plan import exposure_plan, gateway_plan, withdrawal_plan
@@ -64,6 +65,14 @@ def leased(seconds):
     except Stopped as stopped:
         return [stopped.finding]
     return []
+
+
+def answering(result):
+    """Return the finding of a closed port to which a connection ended like that, while a pod listens."""
+    place = {"namespace": "gateways", "gateway": "edge", "service": "edge"}
+    port = {**place, "name": "a", "port": 8081, "node_port": None, "backend": None}
+    verdict = judge([result], Inside(served=False, listening=("edge-1",)))
+    return [item["hop"] for item in closed_endpoints([port], {}, [], [verdict])]
 
 
 def mapped(*records, gateways=(EDGE,), cluster=None, **arguments):
@@ -394,6 +403,13 @@ TEXTS = {
         "record 'b': port 7001 on gateway edge is published already, by Gateway gateways/hand (created"
         " 2026-01-01T00:00:00Z), to the same backend. To take it over without cutting a session, give the record adopt:"
         " true, or run this again with -e tcp_adopt=b.",
+    ),
+    "PORT_ANSWERS": (
+        lambda: answering({"state": "unseen", "answer": "", "address": "198.18.0.1", "port": 8081}),
+        "gateway gateways/edge: port 8081 was taken away, and is not gone: 198.18.0.1:8081 accepts a session and keeps"
+        " it open; gateway pod edge-1 still listens. Look who serves it there: another Service with that address and"
+        " port, another Gateway for these pods, a load balancer that has not let go of it; or whether the gateway takes"
+        " changes from istiod.",
     ),
     "PORT_KILLS": (
         lambda: mapped(

@@ -186,7 +186,18 @@ RECORDS = [
         {"probe": {"mode": "postgres", "send": "x"}},
         [f"{INVALID}probe.send: 'x' is not valid; it has no meaning with mode 'postgres'."],
     ),
-    ({"probe": {"from": "pod"}}, [f"KEY_NOT_BUILT record 'a': 'probe.from' {NOT_BUILT}"]),
+    (
+        {"probe": {"from": "pod"}},
+        [f"{INVALID}probe.from: 'pod' is not valid; it must be one of controller, cluster."],
+    ),
+    (
+        {"probe": {"from": "cluster", "send": "x", "half_close": True}},
+        [f"{INVALID}probe.half_close: True is not valid; it is not possible with from: cluster."],
+    ),
+    (
+        {"probe": {"from": "cluster", "proxy_protocol": "v1"}},
+        [f"{INVALID}probe.proxy_protocol: 'v1' is not valid; it is not possible with from: cluster."],
+    ),
     *(
         (
             {"probe": {"timeout": bad}},
