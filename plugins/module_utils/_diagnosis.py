@@ -14,6 +14,7 @@ import socket
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ansible_collections.servicemesh.tcp.plugins.module_utils._backends import clusters_of, namespaces_of
 from ansible_collections.servicemesh.tcp.plugins.module_utils._client import ApiError
 from ansible_collections.servicemesh.tcp.plugins.module_utils._envoy import Snapshot
 from ansible_collections.servicemesh.tcp.plugins.module_utils._envoy_view import PodView
@@ -78,7 +79,7 @@ def diagnose(
     state = read(api)
     view = View(state)
     spaces = {port["namespace"] for port in ports}
-    behind = {port["backend"]["namespace"] for port in ports}
+    behind = {namespace for port in ports for namespace in namespaces_of(port)}
     roots = {plane["namespace"] for plane in state["mesh"]["control_planes"]}
     pods = reading.lists("Pod", spaces | behind)
     trial = _Trial(reader, ports, endpoints, pods, view)
@@ -162,7 +163,7 @@ class _Trial:
         self._pods: dict[Place, list[str]] = {}
         for port in ports:
             namespace, gateway = place = (port["namespace"], port["gateway"])
-            self._wanted.setdefault(place, set()).add(port["cluster"])
+            self._wanted.setdefault(place, set()).update(clusters_of(port))
             labels = pods_behind(view.services.get((namespace, port["service"])), gateway, namespace)
             self._pods[place] = _running(labels, pods.get(namespace))
         self.looks: dict[Place, Looks] = {}

@@ -25,6 +25,7 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._lease import Leas
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import GATEWAY_LABEL
 from ansible_collections.servicemesh.tcp.plugins.module_utils._publication import publication
 from ansible_collections.servicemesh.tcp.plugins.module_utils._read import read
+from ansible_collections.servicemesh.tcp.plugins.module_utils._read_backends import read_backend_pods
 from ansible_collections.servicemesh.tcp.plugins.module_utils._steps import complete
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def attempt(api: Api, wanted: Mapping[str, Any], lenient: bool, last: Attempt | 
     What was planned from the very same state was tried already. What somebody changes while it is tried is read again.
     """
     for tries_left in reversed(range(TRIES)):
-        state = read(api)
+        state = {**read(api), **read_backend_pods(api, wanted["ports"])}
         if last is not None and last.state == state:
             return last
         plan = publication(wanted, state)

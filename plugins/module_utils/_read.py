@@ -76,6 +76,9 @@ def read_mesh(reader: Reader) -> dict[str, Any]:
         collection_path("Pod"),
         lambda path: api.metadata(path, labelSelector=_state_mesh.GATEWAY_PODS) if served else [],
     )
+    rules: Any = {"items": []}
+    if served:
+        rules = reader.if_allowed(collection_path("DestinationRule"), api.get)
     kind = "ServiceMeshControlPlane"
     listed: Any = {"items": []}
     if reader.serves(KINDS[kind].api_version):
@@ -91,6 +94,7 @@ def read_mesh(reader: Reader) -> dict[str, Any]:
         "services": services,
         "gateways": project("Gateway", _state.gateway) if served else [],
         "virtual_services": project("VirtualService", _state.virtual_service) if served else [],
+        "destination_rules": None if rules is None else [_state.destination_rule(item) for item in rules["items"]],
         "workloads": _state_mesh.workloads(pods or [], parse),
         "deployments": project("Deployment", _state.deployment, GATEWAY_LABEL),
         "smcps": None if listed is None else [_state_smcp.smcp(item) for item in listed["items"]],

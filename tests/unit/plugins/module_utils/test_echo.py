@@ -8,7 +8,7 @@ import pytest
 from ansible_collections.servicemesh.tcp.plugins.module_utils._echo import echo_objects, echo_plan, read_apps
 from ansible_collections.servicemesh.tcp.tests.unit.plugins.builders import messages, namespaces, state
 
-APP = {"name": "echo-8081", "namespace": "echo", "ports": [8081, 9081], "replicas": 1}
+APP = {"name": "echo-8081", "namespace": "echo", "ports": [8081, 9081], "replicas": 1, "versions": [], "greets": False}
 OURS = {"echo": {"labels": {"app.kubernetes.io/managed-by": "servicemesh.tcp"}, "terminating": False}}
 
 
