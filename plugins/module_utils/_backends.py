@@ -3,8 +3,8 @@
 """The backends of a record: one Service, or several with weights and subsets.
 
 An entry of the port map whose traffic goes to more than one plain Service has C(backends), a list of C({namespace,
-service, port, host, weight, subset, cluster}); its C(backend) and C(cluster) are then those of the first. A backend with
-a weight of 0 gets nothing, so that it is as if it was not written: nothing of it is checked or put on the cluster.
+service, port, host, weight, subset, cluster}); its C(backend) and C(cluster) are then those of the first. A backend
+with a weight of 0 gets nothing, so that it is as if it was not written: nothing of it is checked or put on the cluster.
 
 This module_util is **PRIVATE** and should only be used by this collection. Breaking changes can occur any time.
 """

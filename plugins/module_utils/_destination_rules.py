@@ -127,7 +127,7 @@ def rule_name(gateway: str, set_name: str, host: str) -> str:
 
 
 def subsets_of(listeners: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, Mapping[str, str]]]:
-    """Return the subsets that listeners lead to, by host and name; of those read back without labels nothing is known."""
+    """Return the subsets that listeners lead to, by host and name; those whose labels nobody knows are left out."""
     found: dict[str, dict[str, Mapping[str, str]]] = defaultdict(dict)
     for item in listeners:
         for destination in item.get("destinations", ()):
