@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from ansible_collections.servicemesh.tcp.plugins.module_utils._backends import labels_text
 from ansible_collections.servicemesh.tcp.plugins.module_utils._destination_rules import Theirs
 from ansible_collections.servicemesh.tcp.plugins.module_utils._findings import finding
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import GATEWAY_LABEL, SET_LABEL
@@ -111,8 +112,3 @@ def _stale(host: str, theirs: Theirs, others: Iterable[Mapping[str, Any]], set_n
             gateway = rule["labels"].get(GATEWAY_LABEL, "")
             if values["set"] != set_name:
                 yield finding("RULE_STALE", f"gateway {gateway!r}", **values, host=host, theirs=named)
-
-
-def labels_text(labels: Mapping[str, str]) -> str:
-    """Write labels: C(app=db,version=v1)."""
-    return ",".join(f"{key}={value}" for key, value in sorted(labels.items()))

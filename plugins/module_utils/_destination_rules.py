@@ -34,7 +34,7 @@ Subsets = Mapping[str, Mapping[str, str]]
 
 
 class Theirs(NamedTuple):
-    """What others say of a host, as far as it reaches a gateway: the rules merged, and their names."""
+    """What rules (mostly those of others) say of a host, as far as it reaches a gateway: merged, and their names."""
 
     policy: Mapping[str, Any] | None = None
     subsets: Mapping[str, Mapping[str, Any]] = {}
@@ -88,6 +88,13 @@ class Rules:
             for item in self.about(host)
             if item["namespace"] == namespace and is_ours(item["labels"]) and id(item) not in own
         ]
+
+    def in_force(self, host: str, namespace: str) -> Theirs:
+        """Return what reaches a gateway's namespace of a host's rules, this collection's among them."""
+        exact = [
+            item for item in self.about(host) if item["namespace"] == namespace and not item["host"].startswith("*")
+        ]
+        return _merged(exact) if exact else self.theirs(host, namespace)
 
     def theirs(self, host: str, namespace: str) -> Theirs:
         """Return what reaches a gateway's namespace of a host's rules, if this collection had none there."""

@@ -8,6 +8,7 @@ This module_util is **PRIVATE** and should only be used by this collection. Brea
 from __future__ import annotations
 
 from ansible_collections.servicemesh.tcp.plugins.module_utils._authorization import denied_by
+from ansible_collections.servicemesh.tcp.plugins.module_utils._backends import backends_of, labels_text
 from ansible_collections.servicemesh.tcp.plugins.module_utils._hops_case import (
     Case,
     end_of,
@@ -33,10 +34,33 @@ def service(case: Case) -> Verdict:
     if case.backend_port is None:
         has = some(item["port"] for item in case.backend["ports"] if item["protocol"] == "TCP") or "none"
         return case.found("HOP_BACKEND_PORT", service=place, backend_port=backend["port"], has=has)
-    # An ExternalName has no endpoints of its own.
-    if case.endpoints or case.endpoints is None or case.backend.get("external_name"):
+    # An ExternalName has no endpoints of its own, and a subset is looked at by itself.
+    if case.subset or case.endpoints or case.endpoints is None or case.backend.get("external_name"):
         return None
     return case.found("HOP_BACKEND_EMPTY", service=place, backend_port=backend["port"], why=_why_empty(case))
+
+
+def subset(case: Case) -> Verdict:
+    """The subset in a DestinationRule that reaches the gateway, and its pods."""
+    if not case.subset:
+        return None
+    backend, wanted = case.port["backend"], case.subset
+    values = {"subset": wanted["name"], "labels": labels_text(wanted["labels"])}
+    rules = case.facts.view.rules
+    if rules.known:
+        there = rules.in_force(backend["host"], case.port["namespace"])
+        if there.subsets.get(wanted["name"], {}).get("labels") != wanted["labels"]:
+            named = ", ".join(there.names)
+            return case.found(
+                "HOP_SUBSET_MISSING",
+                **values,
+                host=backend["host"],
+                seen=f"DestinationRule {named} says something else" if named else "there is no DestinationRule for it",
+            )
+    if case.endpoints or case.endpoints is None:
+        return None
+    place = f"{backend['namespace']}/{backend['service']}"
+    return case.found("HOP_SUBSET_EMPTY", **values, service=place, backend_port=backend["port"], why=_why_empty(case))
 
 
 def _why_empty(case: Case) -> str:
@@ -46,9 +70,9 @@ def _why_empty(case: Case) -> str:
         return "it has no selector, and nobody gave it an EndpointSlice with a ready endpoint"
     if case.facts.pods.get(case.port["backend"]["namespace"]) is None:
         return "its pods may not be read"
-    text = ", ".join(f"{key}={value}" for key, value in sorted(selector.items()))
     if not case.backend_pods:
-        return f"no pod has its labels ({text})"
+        wanted = {**selector, **(case.subset or {"labels": {}})["labels"]}
+        return f"no pod has its labels ({labels_text(wanted)})"
     waiting = [pod for pod in case.backend_pods if not is_ready(pod)]
     if waiting:
         name = waiting[0]["metadata"]["name"]
@@ -162,13 +186,12 @@ def application(case: Case) -> Verdict:
     """The whole chain stands, and the backend itself says something else, or nothing."""
     if not case.accepted:
         return None
-    where = some(f"{address}:{port}" for address, port in case.endpoints or [])
+    where = some(f"{address}:{port}" for one in case.by_backend for address, port in one.endpoints or [])
     bad = next((item for item in case.results if item["state"] != "proven"), None)
     seen = bad["detail"] if bad else "it closes the session"
-    backend = case.port["backend"]
     return case.found(
         "HOP_APPLICATION",
-        service=f"{backend['namespace']}/{backend['service']}",
+        service=" or ".join(dict.fromkeys(f"{one['namespace']}/{one['service']}" for one in backends_of(case.port))),
         endpoints=where or "its endpoints",
         seen=seen.rstrip("."),
     )
