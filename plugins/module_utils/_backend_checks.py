@@ -1,6 +1,6 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Hold the subsets of backends against the cluster's pods and DestinationRules, before anything is written.
+"""Hold backends against the cluster's pods and DestinationRules, before anything is written.
 
 This module_util is **PRIVATE** and should only be used by this collection. Breaking changes can occur any time.
 """
@@ -10,10 +10,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from ansible_collections.servicemesh.tcp.plugins.module_utils._backends import labels_text
+from ansible_collections.servicemesh.tcp.plugins.module_utils._backends import backends_of, labels_text
 from ansible_collections.servicemesh.tcp.plugins.module_utils._destination_rules import Theirs
 from ansible_collections.servicemesh.tcp.plugins.module_utils._findings import finding
+from ansible_collections.servicemesh.tcp.plugins.module_utils._istio_ports import HTTP
+from ansible_collections.servicemesh.tcp.plugins.module_utils._mtls import SIDECAR_LABEL
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import GATEWAY_LABEL, SET_LABEL
+from ansible_collections.servicemesh.tcp.plugins.module_utils._probe_talk import NO_HTTP
+from ansible_collections.servicemesh.tcp.plugins.module_utils._read_backends import declared_protocol
 from ansible_collections.servicemesh.tcp.plugins.module_utils._view import View
 
 # A backend with a subset, and the entry of the port map that it is of.
@@ -30,6 +34,31 @@ def check_subsets(ports: Iterable[Mapping[str, Any]], view: View, set_name: str)
     for one in (*_differing(used, view, set_name), *_beside(used, view), *_empty(used, view)):
         found.setdefault((one["code"], one["message"]), one)
     return [*found.values(), *_carried(used, view, set_name)]
+
+
+def check_protocols(ports: Iterable[Mapping[str, Any]], view: View) -> list[dict[str, str]]:
+    """Find backends whose sidecars read HTTP where the record's probe says something else.
+
+    Without a sidecar the gateway passes all bytes on, whatever the Service's port is called, and so it does to a port
+    without a declared protocol: mTLS tells the sidecar that it is TCP (both seen on the lab).
+    """
+    pods = view.state.get("backend_pods") or {}
+    found = {}
+    for port in ports:
+        mode = port["probe"]["mode"]
+        for item in backends_of(port) if mode in NO_HTTP else ():
+            protocol = declared_protocol(view.services, item)
+            selector = (view.services.get((item["namespace"], item["service"])) or {}).get("selector")
+            if protocol not in HTTP or not selector:
+                continue
+            behind = [labels for labels in pods.get(item["namespace"]) or () if selector.items() <= labels.items()]
+            if any(labels.get(SIDECAR_LABEL) == "istio" for labels in behind):
+                service = f"{item['namespace']}/{item['service']}"
+                values = {"port": item["port"], "service": service, "protocol": protocol, "mode": mode}
+                found[port["name"], service, item["port"]] = finding(
+                    "BACKEND_PROTOCOL", f"record {port['name']!r}", **values
+                )
+    return list(found.values())
 
 
 def _differing(used: Iterable[Used], view: View, set_name: str) -> Iterator[dict[str, str]]:

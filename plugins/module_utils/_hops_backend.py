@@ -16,13 +16,12 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._hops_case import 
     some,
     why_not_ready,
 )
-from ansible_collections.servicemesh.tcp.plugins.module_utils._istio_ports import protocol_of
+from ansible_collections.servicemesh.tcp.plugins.module_utils._istio_ports import HTTP, protocol_of
 from ansible_collections.servicemesh.tcp.plugins.module_utils._mtls import Setting, mismatch, spoken_mode, wanted_mode
 from ansible_collections.servicemesh.tcp.plugins.module_utils._network_policies import End, blocking
+from ansible_collections.servicemesh.tcp.plugins.module_utils._probe_talk import SERVER_FIRST
 
 Verdict = "dict[str, str] | None"
-# Modes in which the server speaks first.
-SERVER_FIRST = ("banner", "ssh", "smtp", "ftp", "mysql")
 
 
 def service(case: Case) -> Verdict:
@@ -134,22 +133,23 @@ def _modes(case: Case) -> tuple[Setting, Setting]:
 def sniffing(case: Case) -> Verdict:
     """A server that speaks first behind a sidecar that waits for the client's first bytes.
 
-    istio.io "Server First Protocols": with PERMISSIVE the sidecar waits for them to tell mTLS from plain bytes, and
-    without a declared protocol to tell HTTP from others.
+    istio.io "Server First Protocols": with PERMISSIVE the sidecar waits for them to tell mTLS from plain bytes, without
+    a declared protocol to tell HTTP from others, and with HTTP declared for a request (seen on the lab).
     """
     silent = any(item["state"] == "no_answer" for item in case.results)
     if case.port["probe"]["mode"] not in SERVER_FIRST or not silent or not case.has_sidecar:
         return None
     spoken, wanted = _modes(case)
     declared = protocol_of(case.backend_port)
-    if spoken.mode != "DISABLE" and declared:
+    if spoken.mode != "DISABLE" and declared and declared not in HTTP:
         return None
     backend = case.port["backend"]
-    why = (
-        f"the gateway sends it plain bytes ({spoken.said_by}) in mode {wanted.mode}"
-        if spoken.mode == "DISABLE"
-        else "its Service's port has no protocol in its name or appProtocol"
-    )
+    if declared in HTTP:
+        why = f"its Service's port is declared as {declared}"
+    elif spoken.mode == "DISABLE":
+        why = f"the gateway sends it plain bytes ({spoken.said_by}) in mode {wanted.mode}"
+    else:
+        why = "its Service's port has no protocol in its name or appProtocol"
     return case.found(
         "HOP_SNIFFING", service=f"{backend['namespace']}/{backend['service']}", backend_port=backend["port"], why=why
     )

@@ -13,7 +13,7 @@ from typing import Any
 
 from ansible_collections.servicemesh.tcp.plugins.module_utils._adopt import Adoption
 from ansible_collections.servicemesh.tcp.plugins.module_utils._allocate import allocate
-from ansible_collections.servicemesh.tcp.plugins.module_utils._backend_checks import check_subsets
+from ansible_collections.servicemesh.tcp.plugins.module_utils._backend_checks import check_protocols, check_subsets
 from ansible_collections.servicemesh.tcp.plugins.module_utils._backends import backend_mapping
 from ansible_collections.servicemesh.tcp.plugins.module_utils._checks import (
     check_backends,
@@ -104,7 +104,7 @@ def port_map(
         findings += clashes_elsewhere(view.world, set_name) + unseen(view.state)
         findings += check_gateways(gateways, view, set_name, namespace_state)
         findings += check_backends(ports, view)
-        findings += check_subsets(ports, view, set_name)
+        findings += check_subsets(ports, view, set_name) + check_protocols(ports, view)
         findings += check_outside(gateways, ports, view)
         findings += check_node_ports([port for port in ports if not port["lent"]], view)
         for gateway in gateways:

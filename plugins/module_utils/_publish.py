@@ -56,7 +56,8 @@ def attempt(api: Api, wanted: Mapping[str, Any], lenient: bool, last: Attempt | 
     What was planned from the very same state was tried already. What somebody changes while it is tried is read again.
     """
     for tries_left in reversed(range(TRIES)):
-        state = {**read(api), **read_backend_pods(api, wanted["ports"])}
+        state = read(api)
+        state.update(read_backend_pods(api, wanted["ports"], state))
         if last is not None and last.state == state:
             return last
         plan = publication(wanted, state)

@@ -12,6 +12,12 @@ from collections.abc import Mapping
 from ansible_collections.servicemesh.tcp.plugins.module_utils._rule import Rule
 
 RULES: Mapping[str, Rule] = {
+    "BACKEND_PROTOCOL": Rule(
+        "error",
+        "port {port} of backend Service {service} is declared as {protocol}, so the sidecars of its pods wait for HTTP"
+        " requests, and what the record's probe says is none (mode {mode}).",
+        "Have the Service's port named tcp-... or given appProtocol tcp by its owner.",
+    ),
     "PROTOCOL_UDP": Rule(
         "error",
         "protocol is udp, and no Istio gateway carries UDP: Envoy's listeners from a Gateway are TCP.",

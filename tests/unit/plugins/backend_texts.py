@@ -8,7 +8,14 @@ from typing import Any
 
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import set_labels
 from ansible_collections.servicemesh.tcp.plugins.module_utils._portmap import port_map
-from ansible_collections.servicemesh.tcp.tests.unit.plugins.builders import BACKEND, BACKEND_HOST, EDGE, record, state
+from ansible_collections.servicemesh.tcp.tests.unit.plugins.builders import (
+    BACKEND,
+    BACKEND_HOST,
+    EDGE,
+    record,
+    service_port,
+    state,
+)
 
 V1 = {"name": "v1", "labels": {"version": "v1"}}
 POLICY = {"connectionPool": {"tcp": {"maxConnections": 7}}}
@@ -41,7 +48,22 @@ def said(*rules: Any, unreadable: bool = False, **more: Any) -> list[dict[str, s
 
 THEIRS = rule("db", "apps", policy=POLICY)
 
+
+def http_declared() -> list[dict[str, str]]:
+    """Return what planning a server that speaks first says, whose Service's port is declared as HTTP."""
+    sidecar = {"app": "echo", "security.istio.io/tlsMode": "istio"}
+    seen = state(backend_pods={"apps": [sidecar]})
+    seen["services"][0] |= {"selector": {"app": "echo"}, "ports": [service_port(9000, name="http-x")]}
+    return port_map([record(probe={"mode": "ssh"})], [EDGE], seen)["findings"]
+
+
 TEXTS = {
+    "BACKEND_PROTOCOL": (
+        http_declared,
+        "record 'a': port 9000 of backend Service apps/echo is declared as http, so the sidecars of its pods wait for"
+        " HTTP requests, and what the record's probe says is none (mode ssh)."
+        " Have the Service's port named tcp-... or given appProtocol tcp by its owner.",
+    ),
     "PROTOCOL_UDP": (
         lambda: port_map([record(protocol="udp")], [EDGE])["findings"],
         "record 'a': protocol is udp, and no Istio gateway carries UDP: Envoy's listeners from a Gateway are TCP."

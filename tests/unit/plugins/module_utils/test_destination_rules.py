@@ -242,3 +242,32 @@ def test_an_audit_finds_other_weights_than_declared():
     ]
     assert [len(item) for item in differ] == [0, 1]
     assert "published to another backend than declared" in differ[1][0]["message"]
+
+
+@pytest.mark.parametrize(
+    ("port", "mode", "sidecar", "code"),
+    [
+        ({"name": "http-db"}, "mysql", True, "BACKEND_PROTOCOL"),
+        ({"name": "db", "appProtocol": "grpc"}, "banner", True, "BACKEND_PROTOCOL"),
+        # The gateway itself passes all on, and mTLS tells a sidecar that it is TCP.
+        ({"name": "http-db"}, "mysql", False, None),
+        ({"name": "db"}, "mysql", True, None),
+        ({"name": "http-db", "appProtocol": "tcp"}, "mysql", True, None),
+        # It may be HTTP.
+        ({"name": "http-db"}, "http", True, None),
+        ({"name": "http-db"}, "connect", True, None),
+    ],
+)
+def test_sidecars_that_wait_for_http(port, mode, sidecar, code):
+    api = shop()
+    ports = [{"port": 9000, "protocol": "TCP", **port}]
+    api.add(new_object("Service", "db", "apps", {}, spec={"ports": ports, "selector": {"app": "db"}}))
+    if sidecar:
+        api.add(new_object("Pod", "db-v1", "apps", {"app": "db", "security.istio.io/tlsMode": "istio"}, spec={}))
+    wanted = {**record(), "backends": [{"namespace": "apps", "service": "db", "port": 9000}], "probe": {"mode": mode}}
+    if code is None:
+        publish(api, [wanted])
+    else:
+        with pytest.raises(_apply.Refused) as refused:
+            publish(api, [wanted])
+        assert [item["code"] for item in refused.value.findings] == [code]

@@ -521,6 +521,12 @@ def plain_to_permissive(chain):
     rule(chain, "DISABLE")
 
 
+@breaks("HOP_SNIFFING", "its Service's port is declared as http")
+def declared_as_http(chain):
+    server_first(chain)
+    chain.backend["ports"][0]["name"] = chain.slice["ports"][0]["name"] = "http-ssh"
+
+
 @breaks("HOP_APPLICATION", "accepts the connection, but: seen as no_answer")
 def wrong_application(chain):
     chain.arrives(session="no_upstream")
