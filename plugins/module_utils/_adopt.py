@@ -19,6 +19,8 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._istio_holders imp
 from ansible_collections.servicemesh.tcp.plugins.module_utils._istio_names import age_key, full_gateway, full_host
 from ansible_collections.servicemesh.tcp.plugins.module_utils._istio_routes import rank_rules
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import host_of, is_ours, manager_set
+from ansible_collections.servicemesh.tcp.plugins.module_utils._steps import Step, patch_step, remove_step, with_uid
+from ansible_collections.servicemesh.tcp.plugins.module_utils._texts import place_text
 from ansible_collections.servicemesh.tcp.plugins.module_utils._view import View
 from ansible_collections.servicemesh.tcp.plugins.module_utils._workload import bare_object
 
@@ -102,7 +104,7 @@ def hand_made(
     for item in selecting:
         if is_ours(item["labels"]):
             continue
-        name = _text(item)
+        name = place_text(item)
         by_number, for_all = rank_rules(by_gateway[name], name)
         for server in item["servers"]:
             if server["port"] not in found:
@@ -123,10 +125,10 @@ def difference(port: int, host: str, backend_port: int, made: Mapping[str, Any],
         return f"{len(made['rules'])} rules of VirtualServices are for port {port}"
     virtual, rule = made["rules"][0]
     if rule["ports"] != [port]:
-        return f"the rule of VirtualService {_text(virtual)} is for more than port {port}"
-    shared = _others_of(virtual, rule, _text(made["gateway"]))
+        return f"the rule of VirtualService {place_text(virtual)} is for more than port {port}"
+    shared = _others_of(virtual, rule, place_text(made["gateway"]))
     if shared:
-        return f"the rule of VirtualService {_text(virtual)} is also for Gateway {shared[0]}"
+        return f"the rule of VirtualService {place_text(virtual)} is also for Gateway {shared[0]}"
     if len(rule["destinations"]) != 1:
         return f"its rule has {len(rule['destinations'])} destinations"
     destination = rule["destinations"][0]
@@ -142,11 +144,6 @@ def _others_of(virtual: Mapping[str, Any], rule: Mapping[str, Any], gateway: str
     """Return the Gateways beside ours that a rule is for, by its match or else by its VirtualService."""
     named = [name for names in rule.get("match_gateways") or [] for name in names] or virtual["gateways"]
     return sorted({full_gateway(name, virtual["namespace"]) for name in named} - {gateway})
-
-
-def _text(item: Mapping[str, Any]) -> str:
-    """Return namespace/name."""
-    return f"{item['namespace']}/{item['name']}"
 
 
 def adoption_steps(
@@ -201,16 +198,14 @@ def _removal(
     numbers: Sequence[int | None],
     ports: Container[int | None],
     whole: bool,
-) -> dict[str, Any]:
+) -> Step:
     """Return the step that takes out of an object's list what is for some ports, from the last to the first.
 
-    C(numbers) are the ports of the list's items, C(key) is where an item has its own. The object's C(uid) goes with the
-    step, so that one of the same name made since is left alone.
+    C(numbers) are the ports of the list's items, C(key) is where an item has its own.
     """
     bare = bare_object(kind, item["name"], item["namespace"])
-    step = {"object": {**bare, "metadata": {**bare["metadata"], "uid": item["uid"]}}, "adopt": True}
     if whole:
-        return {"state": "absent", **step}
+        return {**remove_step(with_uid(bare, item["uid"])), "adopt": True}
     operations: list[dict[str, Any]] = []
     for index in reversed(range(len(numbers))):
         if numbers[index] in ports:
@@ -218,4 +213,4 @@ def _removal(
                 {"op": "test", "path": f"{path}/{index}{key}", "value": numbers[index]},
                 {"op": "remove", "path": f"{path}/{index}"},
             ]
-    return {"state": "patched", **step, "patch": operations}
+    return patch_step(bare, item["uid"], operations)

@@ -11,6 +11,11 @@ import ipaddress
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ansible_collections.servicemesh.tcp.plugins.module_utils._authorization import action_of, rules_for
+from ansible_collections.servicemesh.tcp.plugins.module_utils._texts import place_text, some
+
+# Ranges are long.
+LISTED = 4
 ANYWHERE = frozenset(("0.0.0.0/0", "::/0"))
 RANGES_ANNOTATION = "service.beta.kubernetes.io/load-balancer-source-ranges"
 # Annotations that make a load balancer an internal one, as the clouds' controllers document them.
@@ -54,33 +59,13 @@ def is_public(address: str) -> bool:
         return bool(address)
 
 
-def policies_of(
-    policies: Iterable[Mapping[str, Any]], workload: Mapping[str, Any], roots: Iterable[str]
-) -> list[Mapping[str, Any]]:
-    """Return the AuthorizationPolicies that hold for a workload.
-
-    istio.io "Authorization Policy": those of its namespace and of the mesh's root namespace, if their selector is part
-    of its labels. One with targetRefs is for the Gateway API.
-    """
-    found = []
-    for item in policies:
-        spec = item.get("spec") or {}
-        if item["metadata"]["namespace"] not in (workload["namespace"], *roots) or spec.get("targetRefs"):
-            continue
-        wanted = (spec.get("selector") or {}).get("matchLabels") or {}
-        if wanted.items() <= workload["labels"].items():
-            found.append(item)
-    return found
-
-
 class Access:
     """Whom the policies of one workload let in, asked port by port."""
 
     def __init__(self, policies: Iterable[Mapping[str, Any]]) -> None:
         self._by_action: dict[str, list[Mapping[str, Any]]] = {}
         for item in policies:
-            action = (item.get("spec") or {}).get("action", "ALLOW")
-            self._by_action.setdefault(action, []).append(item)
+            self._by_action.setdefault(action_of(item), []).append(item)
 
     def of(self, port: int) -> dict[str, Any]:
         """Return C({allowed, denied, policies}) for a port of the pods.
@@ -94,65 +79,28 @@ class Access:
         if allow:
             allowed = []
             for item in allow:
-                for rule in _rules_for(item, port):
+                for rule in rules_for(item, port):
                     sources = _sources(rule)
-                    named.append(_name(item))
+                    named.append(place_text(item["metadata"]))
                     if sources is None:
                         allowed = None
                         break
                     allowed += sources
                 if allowed is None:
                     break
-            named += [_name(item) for item in allow if not named]
+            named += [place_text(item["metadata"]) for item in allow if not named]
         denied: list[str] | None = []
         for item in self._by_action.get("DENY", []):
-            for rule in _rules_for(item, port):
+            for rule in rules_for(item, port):
                 sources = _sources(rule)
-                named.append(_name(item))
+                named.append(place_text(item["metadata"]))
                 denied = None if sources is None or denied is None else denied + sources
-        named += [_name(item) for item in self._by_action.get("CUSTOM", []) if _rules_for(item, port)]
+        named += [place_text(item["metadata"]) for item in self._by_action.get("CUSTOM", []) if rules_for(item, port)]
         return {
             "allowed": None if allowed is None else sorted(set(allowed)),
             "denied": None if denied is None else sorted(set(denied)),
             "policies": sorted(set(named)),
         }
-
-
-def _name(item: Mapping[str, Any]) -> str:
-    return f"{item['metadata']['namespace']}/{item['metadata']['name']}"
-
-
-def _rules_for(item: Mapping[str, Any], port: int) -> list[Mapping[str, Any]]:
-    """Return the rules of a policy that can match plain TCP on a port.
-
-    A rule with fields of HTTP never matches TCP where it allows, and always where it denies (istio.io "Authorization
-    Policy", "using HTTP fields on TCP"); then only its ports count, which is what makes one without ports so harmful.
-    """
-    spec = item.get("spec") or {}
-    return [rule for rule in spec.get("rules") or [] if _matches(rule, port, spec.get("action", "ALLOW"))]
-
-
-def _matches(rule: Mapping[str, Any], port: int, action: str) -> bool:
-    operations = [entry.get("operation") or {} for entry in rule.get("to") or []]
-    if operations and not any(_takes(operation, port, action) for operation in operations):
-        return False
-    for condition in rule.get("when") or []:
-        if condition["key"] == "destination.port":
-            if condition.get("values") and str(port) not in condition["values"]:
-                return False
-            if str(port) in (condition.get("notValues") or []):
-                return False
-        elif condition["key"].startswith("request.") and action != "DENY":
-            return False
-    return True
-
-
-def _takes(operation: Mapping[str, Any], port: int, action: str) -> bool:
-    if any(operation.get(key) for key in ("hosts", "methods", "paths")) and action != "DENY":
-        return False
-    if operation.get("ports") and str(port) not in operation["ports"]:
-        return False
-    return str(port) not in (operation.get("notPorts") or [])
 
 
 def _sources(rule: Mapping[str, Any]) -> list[str] | None:
@@ -189,20 +137,13 @@ def open_to(
     if denied is None or allowed == []:
         return {"scope": "nobody", "ranges": [], "policies": policies, "text": "nobody, a policy refuses all"}
     limits = [*ranges, *(allowed or [])]
-    without = f", but not {_listed(denied)}" if denied else ""
+    without = f", but not {some(denied, LISTED)}" if denied else ""
     if ranges and allowed is not None:
-        text = f"{_listed(ranges)}, of these {_listed(allowed)}"
+        text = f"{some(ranges, LISTED)}, of these {some(allowed, LISTED)}"
     elif limits:
-        text = _listed(limits)
+        text = some(limits, LISTED)
     elif not internal and any(map(is_public, addresses)):
         return {"scope": "world", "ranges": [], "policies": policies, "text": f"the whole internet{without}"}
     else:
         return {"scope": "network", "ranges": [], "policies": policies, "text": f"whoever reaches it{without}"}
     return {"scope": "ranges", "ranges": limits, "policies": policies, "text": text + without}
-
-
-def _listed(items: Iterable[str], most: int = 4) -> str:
-    """Write a few of the items, and how many more there are."""
-    items = list(items)
-    more = f" and {len(items) - most} more" if len(items) > most else ""
-    return ", ".join(items[:most]) + more

@@ -26,6 +26,7 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._limits import che
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import SET_LABEL, is_ours
 from ansible_collections.servicemesh.tcp.plugins.module_utils._plan_text import ports_text
 from ansible_collections.servicemesh.tcp.plugins.module_utils._state import node as project_node
+from ansible_collections.servicemesh.tcp.plugins.module_utils._texts import some
 from ansible_collections.servicemesh.tcp.plugins.module_utils._view import View
 
 Finding = dict[str, Any]
@@ -106,9 +107,7 @@ def _backends(rows: Rows) -> list[Finding]:
 
 def _doors(rows: Sequence[Mapping[str, Any]], most: int = 3) -> str:
     """Name the ways in, of many the first few."""
-    names = list(dict.fromkeys(f"{row['object']} port {row['port']}" for row in rows))
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
+    return some(dict.fromkeys(f"{row['object']} port {row['port']}" for row in rows), most)
 
 
 def _addresses(rows: Rows) -> list[Finding]:

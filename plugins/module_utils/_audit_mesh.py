@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ansible_collections.servicemesh.tcp.plugins.module_utils._audit_access import Access, open_to, policies_of
+from ansible_collections.servicemesh.tcp.plugins.module_utils._audit_access import Access, open_to
 from ansible_collections.servicemesh.tcp.plugins.module_utils._audit_owner import owner_of, owner_of_manager
 from ansible_collections.servicemesh.tcp.plugins.module_utils._audit_rows import (
     Backends,
@@ -21,9 +21,11 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._audit_rows import
     unseen,
     youngest,
 )
+from ansible_collections.servicemesh.tcp.plugins.module_utils._authorization import policies_of
 from ansible_collections.servicemesh.tcp.plugins.module_utils._istio import OWN_PORTS, World
 from ansible_collections.servicemesh.tcp.plugins.module_utils._istio_names import full_gateway
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import COLLECTION
+from ansible_collections.servicemesh.tcp.plugins.module_utils._texts import place_text
 
 Place = tuple[str, str]
 # Why a server has no listener, as a row says it; C(winner) is the Gateway in its way.
@@ -69,10 +71,11 @@ class Mesh:
                 self.behind[(service["namespace"], service["name"])].append(key)
         self._by_port = {key: _grouped(rows) for key, rows in self.tables.items()}
         self._lost_by_port = {key: _grouped(rows) for key, rows in self.lost.items()}
-        self._metadata = {_place(item): item["metadata"] for item in read["gateways"]}
+        self._metadata = {place_text(item["metadata"]): item["metadata"] for item in read["gateways"]}
         roots = {plane["namespace"] for plane in read["state"]["mesh"]["control_planes"]}
         self._access = {
-            key: Access(policies_of(read["policies"], workload, roots)) for key, workload in self.workloads.items()
+            key: Access(policies_of(read["policies"], workload["namespace"], workload["labels"], roots))
+            for key, workload in self.workloads.items()
         }
 
     def workload_behind(self, place: Place) -> str | None:
@@ -101,10 +104,6 @@ def _grouped(rows: Iterable[dict[str, Any]]) -> dict[int, list[dict[str, Any]]]:
     for row in rows:
         found[row["port"]].append(row)
     return found
-
-
-def _place(item: Mapping[str, Any]) -> str:
-    return f"{item['metadata']['namespace']}/{item['metadata']['name']}"
 
 
 def front_rows(

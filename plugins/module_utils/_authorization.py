@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.servicemesh.tcp.plugins.module_utils._network_policies import in_ranges
+from ansible_collections.servicemesh.tcp.plugins.module_utils._texts import place_text
 
 ADDRESS_KEYS = {"ipBlocks", "notIpBlocks", "remoteIpBlocks", "notRemoteIpBlocks"}
 IDENTITY_KEYS = {"principals", "notPrincipals", "namespaces", "notNamespaces", "serviceAccounts", "notServiceAccounts"}
@@ -34,27 +35,38 @@ def denied_by(
     C(policies) are those of the pod's namespace and of the root one. C(client) is the address with which a client from
     outside arrives. Without one it is a pod of the mesh, of which neither address nor identity is known.
     """
-    applied = [item for item in policies if _is_about(item, root, namespace, labels)]
+    applied = policies_of(policies, namespace, labels, (root,))
     unclear: list[str] = []
     for item in applied:
-        if _action(item) == "DENY":
+        if action_of(item) == "DENY":
             verdict = _matches_any(item, port, client)
             if verdict:
-                return [_name(item)], True
+                return [place_text(item["metadata"])], True
             if verdict is None:
-                unclear.append(_name(item))
-    allowing = [item for item in applied if _action(item) == "ALLOW"]
+                unclear.append(place_text(item["metadata"]))
+    allowing = [item for item in applied if action_of(item) == "ALLOW"]
     verdicts = [_matches_any(item, port, client) for item in allowing]
     if allowing and True not in verdicts:
-        return [_name(item) for item in allowing], None not in verdicts
+        return [place_text(item["metadata"]) for item in allowing], None not in verdicts
     return unclear, False
 
 
-def _is_about(policy: Mapping[str, Any], root: str, namespace: str, labels: Mapping[str, str]) -> bool:
-    """Tell whether a policy is about a pod: of its namespace, or of the root one, with labels that the pod has."""
+def policies_of(
+    policies: Iterable[Mapping[str, Any]], namespace: str, labels: Mapping[str, str], roots: Iterable[str]
+) -> list[Mapping[str, Any]]:
+    """Return the policies that are about a pod: of its namespace or a root one, with labels that the pod has.
+
+    One that is only tried (istio.io/dry-run) is about nobody.
+    """
+    places = {namespace, *roots}
+    return [item for item in policies if item["metadata"]["namespace"] in places and _is_about(item, labels)]
+
+
+def _is_about(policy: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
+    """Tell whether a policy that a pod could have is about it."""
     spec = policy.get("spec") or {}
     # targetRefs are about Gateway API objects.
-    if policy["metadata"]["namespace"] not in (namespace, root) or spec.get("targetRefs") or spec.get("targetRef"):
+    if spec.get("targetRefs") or spec.get("targetRef"):
         return False
     if (policy["metadata"].get("annotations") or {}).get("istio.io/dry-run") == "true":
         return False
@@ -62,30 +74,42 @@ def _is_about(policy: Mapping[str, Any], root: str, namespace: str, labels: Mapp
     return wanted.items() <= labels.items()
 
 
-def _action(policy: Mapping[str, Any]) -> str:
+def action_of(policy: Mapping[str, Any]) -> str:
     """Return a policy's action."""
     return (policy.get("spec") or {}).get("action", "ALLOW")
 
 
 def _matches_any(policy: Mapping[str, Any], port: int, client: str) -> bool | None:
     """Tell whether any rule of a policy matches; V(None) where that is not known."""
-    verdicts = [
-        _matches(rule, port, client, _action(policy) == "DENY")
-        for rule in (policy.get("spec") or {}).get("rules") or []
-    ]
+    verdicts = [_matches(rule, port, client, action_of(policy) == "DENY") for rule in _rules(policy)]
     return True if True in verdicts else None if None in verdicts else False
+
+
+def rules_for(policy: Mapping[str, Any], port: int) -> list[Mapping[str, Any]]:
+    """Return the rules of a policy that may match TCP on a port, whoever the client is."""
+    denies = action_of(policy) == "DENY"
+    return [rule for rule in _rules(policy) if False not in _about_port(rule, port, "", denies)]
+
+
+def _rules(policy: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return a policy's rules."""
+    return (policy.get("spec") or {}).get("rules") or []
 
 
 def _matches(rule: Mapping[str, Any], port: int, client: str, denies: bool) -> bool | None:
     """Tell whether one rule matches a TCP connection."""
-    operations = [item.get("operation") or {} for item in rule.get("to") or []] or [{}]
     sources = [item.get("source") or {} for item in rule.get("from") or []] or [{}]
-    parts = [
+    parts = [*_about_port(rule, port, client, denies), _or(_source(item, client, denies) for item in sources)]
+    return False if False in parts else None if None in parts else True
+
+
+def _about_port(rule: Mapping[str, Any], port: int, client: str, denies: bool) -> list[bool | None]:
+    """Return what a rule says beside its sources, all of which must hold."""
+    operations = [item.get("operation") or {} for item in rule.get("to") or []] or [{}]
+    return [
         _or(_operation(item, port, denies) for item in operations),
-        _or(_source(item, client, denies) for item in sources),
         *(_condition(item, port, client, denies) for item in rule.get("when") or []),
     ]
-    return False if False in parts else None if None in parts else True
 
 
 def _or(verdicts: Iterable[bool | None]) -> bool | None:
@@ -136,8 +160,3 @@ def _condition(condition: Mapping[str, Any], port: int, client: str, denies: boo
     if key in ("source.ip", "remote.ip"):
         return _in_blocks(values or (), others or (), client)
     return denies if key.startswith("request.") else None
-
-
-def _name(policy: Mapping[str, Any]) -> str:
-    """Name a policy."""
-    return f"{policy['metadata']['namespace']}/{policy['metadata']['name']}"

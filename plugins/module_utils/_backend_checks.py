@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from ansible_collections.servicemesh.tcp.plugins.module_utils._backends import backends_of, labels_text
+from ansible_collections.servicemesh.tcp.plugins.module_utils._backends import backends_of
 from ansible_collections.servicemesh.tcp.plugins.module_utils._destination_rules import Theirs
 from ansible_collections.servicemesh.tcp.plugins.module_utils._findings import finding
 from ansible_collections.servicemesh.tcp.plugins.module_utils._istio_ports import HTTP
@@ -18,6 +18,7 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._mtls import SIDEC
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import GATEWAY_LABEL, SET_LABEL
 from ansible_collections.servicemesh.tcp.plugins.module_utils._probe_talk import NO_HTTP
 from ansible_collections.servicemesh.tcp.plugins.module_utils._read_backends import declared_protocol
+from ansible_collections.servicemesh.tcp.plugins.module_utils._selectors import labels_text
 from ansible_collections.servicemesh.tcp.plugins.module_utils._view import View
 
 # A backend with a subset, and the entry of the port map that it is of.

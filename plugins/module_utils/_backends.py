@@ -189,8 +189,3 @@ def backend_text(backend: Mapping[str, Any]) -> str:
     subset = backend.get("subset")
     name = subset["name"] if isinstance(subset, Mapping) else subset
     return f"{backend['namespace']}/{backend['service']}:{port}" + (f" {name}" if name else "")
-
-
-def labels_text(labels: Mapping[str, str]) -> str:
-    """Write labels: C(app=db,version=v1)."""
-    return ",".join(f"{key}={value}" for key, value in sorted(labels.items()))

@@ -153,7 +153,16 @@ def _greeter(name: str, ports: Sequence[int], image: str) -> dict[str, Any]:
     return {
         "image": image,
         "command": ["envoy"],
-        "args": ["--config-yaml", configuration, "--concurrency", "1", "--log-level", "warning"],
+        # A sidecar's Envoy would share its memory.
+        "args": [
+            "--config-yaml",
+            configuration,
+            "--concurrency",
+            "1",
+            "--log-level",
+            "warning",
+            "--disable-hot-restart",
+        ],
         "env": [{"name": key, "valueFrom": {"fieldRef": {"fieldPath": path}}} for key, path in POD_FIELDS.items()],
         "resources": {"requests": {"cpu": "10m", "memory": "48Mi"}, "limits": {"cpu": "500m", "memory": "192Mi"}},
     }

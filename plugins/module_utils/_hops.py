@@ -13,7 +13,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ansible_collections.servicemesh.tcp.plugins.module_utils import _hops_backend, _hops_front, _hops_gateway
-from ansible_collections.servicemesh.tcp.plugins.module_utils._hops_case import SHUT, Case, some
+from ansible_collections.servicemesh.tcp.plugins.module_utils._hops_case import SHUT, Case
+from ansible_collections.servicemesh.tcp.plugins.module_utils._texts import some
 
 Verdict = "dict[str, str] | None"
 

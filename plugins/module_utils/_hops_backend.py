@@ -8,18 +8,19 @@ This module_util is **PRIVATE** and should only be used by this collection. Brea
 from __future__ import annotations
 
 from ansible_collections.servicemesh.tcp.plugins.module_utils._authorization import denied_by
-from ansible_collections.servicemesh.tcp.plugins.module_utils._backends import backends_of, labels_text
+from ansible_collections.servicemesh.tcp.plugins.module_utils._backends import backends_of
+from ansible_collections.servicemesh.tcp.plugins.module_utils._conditions import is_ready
 from ansible_collections.servicemesh.tcp.plugins.module_utils._hops_case import (
     Case,
     end_of,
-    is_ready,
-    some,
     why_not_ready,
 )
 from ansible_collections.servicemesh.tcp.plugins.module_utils._istio_ports import HTTP, protocol_of
 from ansible_collections.servicemesh.tcp.plugins.module_utils._mtls import Setting, mismatch, spoken_mode, wanted_mode
 from ansible_collections.servicemesh.tcp.plugins.module_utils._network_policies import End, blocking
 from ansible_collections.servicemesh.tcp.plugins.module_utils._probe_talk import SERVER_FIRST
+from ansible_collections.servicemesh.tcp.plugins.module_utils._selectors import labels_text
+from ansible_collections.servicemesh.tcp.plugins.module_utils._texts import some
 
 Verdict = "dict[str, str] | None"
 
@@ -71,7 +72,7 @@ def _why_empty(case: Case) -> str:
         return "its pods may not be read"
     if not case.backend_pods:
         wanted = {**selector, **(case.subset or {"labels": {}})["labels"]}
-        return f"no pod has its labels ({labels_text(wanted)})"
+        return f"no pod has its labels ({labels_text(wanted, ', ')})"
     waiting = [pod for pod in case.backend_pods if not is_ready(pod)]
     if waiting:
         name = waiting[0]["metadata"]["name"]
@@ -98,12 +99,8 @@ def network_policies(case: Case) -> Verdict:
                     case.facts.network_policies.get(place) or [] if end.namespace else [], direction, end, other, port
                 )
                 if named and certain:
-                    return case.found(
-                        "HOP_NETWORK_POLICY",
-                        policies=some(f"{place}/{name}" for name in named),
-                        source=f"gateway {ours}/{case.port['gateway']}",
-                        destination=f"the backend's {address}:{port}",
-                    )
+                    source = f"gateway {ours}/{case.port['gateway']}"
+                    return case.kept_out(place, named, source, f"the backend's {address}:{port}")
     return None
 
 

@@ -14,6 +14,7 @@ from itertools import product
 from typing import Any
 
 from ansible_collections.servicemesh.tcp.plugins.module_utils._backends import backends_of, clusters_of
+from ansible_collections.servicemesh.tcp.plugins.module_utils._conditions import is_ready
 from ansible_collections.servicemesh.tcp.plugins.module_utils._envoy import Endpoint
 from ansible_collections.servicemesh.tcp.plugins.module_utils._envoy_view import PodView
 from ansible_collections.servicemesh.tcp.plugins.module_utils._findings import finding
@@ -22,6 +23,7 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._mtls import has_s
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import pods_behind
 from ansible_collections.servicemesh.tcp.plugins.module_utils._network_policies import End
 from ansible_collections.servicemesh.tcp.plugins.module_utils._probe_target import CUT
+from ansible_collections.servicemesh.tcp.plugins.module_utils._texts import some
 from ansible_collections.servicemesh.tcp.plugins.module_utils._view import View
 
 Object = Mapping[str, Any]
@@ -86,6 +88,11 @@ class Case:
     def found(self, code: str, **values: Any) -> dict[str, str]:
         """Return a verdict on this port."""
         return finding(code, f"record {self.port['name']!r}", port=self.port["port"], **values)
+
+    def kept_out(self, namespace: str, names: Iterable[str], source: str, destination: str) -> dict[str, str]:
+        """Return the verdict that NetworkPolicies of a namespace let nothing through."""
+        policies = some(f"{namespace}/{name}" for name in names)
+        return self.found("HOP_NETWORK_POLICY", policies=policies, source=source, destination=destination)
 
     # Gateway
 
@@ -306,12 +313,6 @@ def _living(pods: Iterable[Object] | None, selector: Mapping[str, str]) -> list[
     ]
 
 
-def is_ready(pod: Object) -> bool:
-    """Whether a pod is ready."""
-    conditions = pod.get("status", {}).get("conditions") or []
-    return any(item["type"] == "Ready" and item["status"] == "True" for item in conditions)
-
-
 def why_not_ready(pod: Object) -> str:
     """Say why a pod is not ready, in Kubernetes' own words."""
     status = pod.get("status", {})
@@ -342,9 +343,3 @@ def end_of(pod: Object, namespaces: Mapping[str, Any]) -> End:
         },
         ports={item["name"]: item["containerPort"] for item in ports if item.get("name")},
     )
-
-
-def some(items: Iterable[Any], most: int = 5) -> str:
-    """Write a list, a long one with how many more there are."""
-    given = [str(item) for item in items]
-    return ", ".join(given[:most]) + (f" and {len(given) - most} more" if len(given) > most else "")

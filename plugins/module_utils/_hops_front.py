@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ansible_collections.servicemesh.tcp.plugins.module_utils._hops_case import Case, some, why_not_ready
+from ansible_collections.servicemesh.tcp.plugins.module_utils._hops_case import Case, why_not_ready
+from ansible_collections.servicemesh.tcp.plugins.module_utils._selectors import labels_text
+from ansible_collections.servicemesh.tcp.plugins.module_utils._texts import some
 
 Verdict = "dict[str, str] | None"
 
@@ -53,8 +55,8 @@ def front_selects(case: Case) -> Verdict:
     return case.found(
         "HOP_FRONT_SELECTS_NOTHING",
         service=f"{case.port['namespace']}/{case.port['service']}",
-        selector=_labels(selector),
-        labels=_labels(case.pod_labels),
+        selector=labels_text(selector, ", ") or "nothing",
+        labels=labels_text(case.pod_labels, ", ") or "nothing",
     )
 
 
@@ -68,11 +70,6 @@ def _no_pods(case: Case) -> Verdict:
     else:
         why = f"its Deployment wants {deployment['replicas']}, and something keeps them from being made"
     return case.found("HOP_PODS_MISSING", gateway="/".join(case.place), why=why)
-
-
-def _labels(labels: Mapping[str, str]) -> str:
-    """Write labels."""
-    return ", ".join(f"{key}={value}" for key, value in sorted(labels.items())) or "nothing"
 
 
 def pods_ready(case: Case) -> Verdict:

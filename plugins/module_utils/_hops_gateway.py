@@ -13,10 +13,11 @@ from typing import Any
 from ansible_collections.servicemesh.tcp.plugins.module_utils._authorization import denied_by
 from ansible_collections.servicemesh.tcp.plugins.module_utils._backends import clusters_of
 from ansible_collections.servicemesh.tcp.plugins.module_utils._envoy import Snapshot, lacks
-from ansible_collections.servicemesh.tcp.plugins.module_utils._hops_case import CUT, SHUT, Case, end_of, some
+from ansible_collections.servicemesh.tcp.plugins.module_utils._hops_case import CUT, SHUT, Case, end_of
 from ansible_collections.servicemesh.tcp.plugins.module_utils._istio_holders import own_gateway, pods_of
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import set_object_name
 from ansible_collections.servicemesh.tcp.plugins.module_utils._network_policies import End, blocking, in_ranges
+from ansible_collections.servicemesh.tcp.plugins.module_utils._texts import some
 
 Verdict = "dict[str, str] | None"
 # Why a server gets no listener although nobody else has its port (_istio.listener_tables).
@@ -166,12 +167,8 @@ def _network_policy(case: Case) -> Verdict:
         client = End(ip=case.client, translated=True)
         named, _certain = blocking(policies, "ingress", end, client, case.target)
         if named:
-            return case.found(
-                "HOP_NETWORK_POLICY",
-                policies=some(f"{case.port['namespace']}/{name}" for name in named),
-                source=f"clients ({_client(case)})",
-                destination=f"the gateway's port {case.target}",
-            )
+            source = f"clients ({_client(case)})"
+            return case.kept_out(case.port["namespace"], named, source, f"the gateway's port {case.target}")
     return None
 
 

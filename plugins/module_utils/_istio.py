@@ -27,6 +27,7 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._istio_mesh import
 from ansible_collections.servicemesh.tcp.plugins.module_utils._istio_names import sni_hosts
 from ansible_collections.servicemesh.tcp.plugins.module_utils._istio_ports import ServiceIndex, translations
 from ansible_collections.servicemesh.tcp.plugins.module_utils._istio_routes import Route, VirtualServices
+from ansible_collections.servicemesh.tcp.plugins.module_utils._texts import place_text
 
 WILDCARD = "0.0.0.0"
 PRIVILEGED_END = 1024
@@ -162,7 +163,7 @@ class _Builder:
         for route in self._virtual.tls_routes(server, slot.port, self._namespace):
             winner = self._claim(slot.port, server, route.sni)
             if winner:
-                lost.append(Lost(server, slot.port, "sni", winner, f"{_place(route.virtual_service)} {route.rule}"))
+                lost.append(Lost(server, slot.port, "sni", winner, f"{place_text(route.virtual_service)} {route.rule}"))
             else:
                 rows.append(_chain(slot, server, route, sni=sorted(route.sni)))
         return rows, lost
@@ -231,12 +232,12 @@ def _chain(
         "number": server.number,
         "protocol": server.protocol,
         "tls": server.tls,
-        "gateway": _place(server.gateway),
+        "gateway": place_text(server.gateway),
         "server": server.name,
         "hosts": list(hosts) or list(server.hosts),
         "sni": list(sni),
         "clusters": list(route.clusters) if route else [],
-        "virtual_service": _place(virtual) if virtual else "",
+        "virtual_service": place_text(virtual) if virtual else "",
         "rule": route.rule if route else "",
     }
 
@@ -248,16 +249,12 @@ def _lost_row(item: Lost) -> Row:
         "port": item.port,
         "number": item.server.number,
         "server": item.server.name,
-        "gateway": _place(item.server.gateway),
+        "gateway": place_text(item.server.gateway),
         "reason": item.reason,
         "rule": item.rule,
-        "winner": _place(item.winner.gateway) if item.winner else "",
+        "winner": place_text(item.winner.gateway) if item.winner else "",
         "winner_server": item.winner.name if item.winner else "",
     }
-
-
-def _place(item: Mapping[str, Any]) -> str:
-    return f"{item['namespace']}/{item['name']}"
 
 
 def listener_tables(state: Mapping[str, Any]) -> dict[str, Any]:

@@ -25,9 +25,8 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._names import (
     is_ours,
     set_object_name,
 )
+from ansible_collections.servicemesh.tcp.plugins.module_utils._texts import some
 
-# Ports that a finding lists before it says how many more there are.
-LISTED = 5
 REASONS = {
     "port": "is older and has the port",
     "host": "is older and has the host",
@@ -158,8 +157,8 @@ def clashes_elsewhere(world: World, set_name: str) -> list[dict[str, str]]:
         finding(
             "CLASH_ELSEWHERE",
             gateway_text(by_place[loser]),
-            ports=_some(sorted(entry["ports"])),
-            pods=_some(sorted(entry["pods"])),
+            ports=some(sorted(entry["ports"])),
+            pods=some(sorted(entry["pods"])),
             winner=gateway_text(by_place[winner]),
             reason=REASONS[reason],
         )
@@ -169,12 +168,6 @@ def clashes_elsewhere(world: World, set_name: str) -> list[dict[str, str]]:
 
 def _is_of(item: Mapping[str, Any], set_name: str) -> bool:
     return is_ours(item["labels"]) and item["labels"].get(SET_LABEL) == set_name
-
-
-def _some(items: list[Any]) -> str:
-    """Write a list, a long one with how many more there are."""
-    shown = ", ".join(str(item) for item in items[:LISTED])
-    return f"{shown} and {len(items) - LISTED} more" if len(items) > LISTED else shown
 
 
 def unseen(state: Mapping[str, Any]) -> list[dict[str, str]]:

@@ -14,6 +14,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ansible_collections.servicemesh.tcp.plugins.module_utils import _selectors
 from ansible_collections.servicemesh.tcp.plugins.module_utils._istio_names import age_key
 
 # A control plane of which nothing is known: what an installation without settings does.
@@ -64,7 +65,7 @@ def is_discovered(namespace: str, plane: Mapping[str, Any], namespaces: Mapping[
         return False
     selectors = (plane["config"] or {}).get("discovery_selectors") or []
     labels = namespaces.get(namespace, {"labels": {}})["labels"]
-    return not selectors or any(selected(labels, selector) for selector in selectors)
+    return not selectors or any(_selectors.selects(selector, labels) for selector in selectors)
 
 
 def sees_configuration(namespace: str, plane: Mapping[str, Any], namespaces: Mapping[str, Any]) -> bool:
@@ -80,21 +81,6 @@ def is_member(namespace: str, plane: Mapping[str, Any], namespaces: Mapping[str,
     if not plane["member_roll"] or namespace == plane["namespace"]:
         return True
     return namespaces.get(namespace, {"labels": {}})["labels"].get(MEMBER_OF) == plane["namespace"]
-
-
-def selected(labels: Mapping[str, str], selector: Mapping[str, Any]) -> bool:
-    """Evaluate a Kubernetes label selector (matchLabels and matchExpressions, all of them)."""
-    if any(labels.get(key) != value for key, value in (selector.get("matchLabels") or {}).items()):
-        return False
-    return all(holds(labels, term) for term in selector.get("matchExpressions") or [])
-
-
-def holds(labels: Mapping[str, str], term: Mapping[str, Any]) -> bool:
-    """Evaluate one expression: NotIn and DoesNotExist hold for a label that is not there."""
-    value, operator = labels.get(term["key"]), term["operator"]
-    if operator in ("Exists", "DoesNotExist"):
-        return (value is not None) == (operator == "Exists")
-    return (value in (term.get("values") or [])) == (operator == "In")
 
 
 def selects(item: Mapping[str, Any], labels: Mapping[str, str]) -> bool:

@@ -29,14 +29,3 @@ class Fatal(str):
         made = super().__new__(cls, text)
         made.patience = patience
         return made
-
-
-def condition(obj: Mapping[str, Any], kind: str) -> Mapping[str, Any]:
-    """Return a condition of an object's status by its type, empty where there is none."""
-    conditions = (obj.get("status") or {}).get("conditions") or []
-    return next((item for item in conditions if item.get("type") == kind), {})
-
-
-def reason_text(item: Mapping[str, Any]) -> str:
-    """Return a condition's reason and message as one text, whichever of them there are."""
-    return ": ".join(str(part) for part in (item.get("reason"), item.get("message")) if part)

@@ -13,6 +13,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from ansible_collections.servicemesh.tcp.plugins.module_utils._texts import place_text
+
 # The injector's label on pods with a sidecar.
 SIDECAR_LABEL = "security.istio.io/tlsMode"
 
@@ -39,7 +41,7 @@ def wanted_mode(
             own = ((spec.get("portLevelMtls") or {}).get(str(port)) or {}).get("mode", "UNSET")
             mode = own if own != "UNSET" else (spec.get("mtls") or {}).get("mode", "UNSET")
             if mode != "UNSET":
-                return Setting(mode, f"PeerAuthentication {_name(item)}")
+                return Setting(mode, f"PeerAuthentication {place_text(item['metadata'])}")
     return Setting("PERMISSIVE", "")
 
 
@@ -76,7 +78,7 @@ def spoken_mode(rules: Iterable[Mapping[str, Any]], places: Sequence[str], host:
         policy = (item.get("spec") or {}).get("trafficPolicy") or {}
         levels = policy.get("portLevelSettings") or []
         own = next((entry for entry in levels if (entry.get("port") or {}).get("number") == port), policy)
-        return Setting((own.get("tls") or {}).get("mode", ""), f"DestinationRule {_name(item)}")
+        return Setting((own.get("tls") or {}).get("mode", ""), f"DestinationRule {place_text(item['metadata'])}")
     return Setting("", "")
 
 
@@ -105,8 +107,3 @@ def mismatch(spoken: Setting, wanted: Setting, sidecar: bool) -> str:
     if spoken.mode == "SIMPLE" and sidecar and wanted.mode == "STRICT":
         return f"the gateway speaks TLS without a certificate of its own{by}, and the backend takes mTLS only"
     return ""
-
-
-def _name(item: Mapping[str, Any]) -> str:
-    """Name an object."""
-    return f"{item['metadata']['namespace']}/{item['metadata']['name']}"

@@ -14,13 +14,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from ansible_collections.servicemesh.tcp.plugins.module_utils._findings import finding
-from ansible_collections.servicemesh.tcp.plugins.module_utils._istio_mesh import holds, selected
 from ansible_collections.servicemesh.tcp.plugins.module_utils._onboarding_mesh import (
     DEFAULT,
     describe_mesh,
     label_revision,
     revision_of,
 )
+from ansible_collections.servicemesh.tcp.plugins.module_utils._selectors import meets, selector_text, selects
 
 INJECTION = "istio-injection"
 REVISION = "istio.io/rev"
@@ -100,7 +100,7 @@ def _discovery_labels(
     member: Mapping[str, Any], mesh: Mapping[str, Any], labels: Labels, selectors: list[Mapping[str, Any]]
 ) -> tuple[Labels, Findings]:
     """Return the fewest labels with which one of a mesh's discovery selectors takes a namespace."""
-    if not selectors or any(selected(labels, selector) for selector in selectors):
+    if not selectors or any(selects(selector, labels) for selector in selectors):
         return {}, []
     found = [more for more in (_missing(labels, selector) for selector in selectors) if more is not None]
     if found:
@@ -114,23 +114,13 @@ def _missing(labels: Labels, selector: Mapping[str, Any]) -> Labels | None:
     """Return what a namespace's labels lack to match a selector, V(None) where one would have to be changed."""
     wanted = dict(selector.get("matchLabels") or {})
     for term in selector.get("matchExpressions") or []:
-        if holds({**labels, **wanted}, term):
+        if meets(term, {**labels, **wanted}):
             continue
         if term["operator"] == "In" and term.get("values"):
             wanted.setdefault(term["key"], term["values"][0])
         elif term["operator"] == "Exists":
             wanted.setdefault(term["key"], "enabled")
     missing = {key: value for key, value in wanted.items() if labels.get(key) != value}
-    if any(key in labels or key in FIXED for key in missing) or not selected({**labels, **missing}, selector):
+    if any(key in labels or key in FIXED for key in missing) or not selects(selector, {**labels, **missing}):
         return None
     return missing
-
-
-def selector_text(selector: Mapping[str, Any]) -> str:
-    """Return a label selector as kubectl writes it."""
-    parts = [f"{key}={value}" for key, value in (selector.get("matchLabels") or {}).items()]
-    for term in selector.get("matchExpressions") or []:
-        key, operator, values = term["key"], term["operator"], ",".join(term.get("values") or [])
-        shown = {"Exists": key, "DoesNotExist": f"!{key}"}
-        parts.append(shown.get(operator, f"{key} {operator.lower()} ({values})"))
-    return ",".join(parts) or "everything"

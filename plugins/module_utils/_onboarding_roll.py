@@ -15,9 +15,10 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from ansible_collections.servicemesh.tcp.plugins.module_utils._findings import finding
-from ansible_collections.servicemesh.tcp.plugins.module_utils._istio_mesh import MEMBER_OF, selected
+from ansible_collections.servicemesh.tcp.plugins.module_utils._istio_mesh import MEMBER_OF
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import COLLECTION, MANAGED_BY_LABEL, is_ours
 from ansible_collections.servicemesh.tcp.plugins.module_utils._onboarding_mesh import describe_mesh
+from ansible_collections.servicemesh.tcp.plugins.module_utils._selectors import selects
 from ansible_collections.servicemesh.tcp.plugins.module_utils._steps import Step, apply_step, merge_step, remove_step
 from ansible_collections.servicemesh.tcp.plugins.module_utils._workload import bare_object, new_object
 
@@ -64,7 +65,7 @@ def is_covered(
     ours = roll["ours"] if membership == "roll" else [name] if _member_of(name, state) else roll["ours"]
     if name in roll["members"] and name not in ours:
         return True
-    by_selector = "*" in roll["members"] or any(selected(labels, selector) for selector in roll["selectors"])
+    by_selector = "*" in roll["members"] or any(selects(selector, labels) for selector in roll["selectors"])
     return by_selector and not EXCLUDED.fullmatch(name)
 
 

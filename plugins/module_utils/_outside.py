@@ -21,12 +21,12 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._istio_mesh import
     is_discovered,
     is_member,
 )
-from ansible_collections.servicemesh.tcp.plugins.module_utils._onboarding_labels import selector_text
 from ansible_collections.servicemesh.tcp.plugins.module_utils._onboarding_mesh import (
     DEFAULT,
     label_revision,
     revision_of,
 )
+from ansible_collections.servicemesh.tcp.plugins.module_utils._selectors import selector_text
 from ansible_collections.servicemesh.tcp.plugins.module_utils._view import View
 
 NO_PROXY = "its pods get no proxy, and its Gateways are not read"

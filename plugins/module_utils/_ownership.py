@@ -27,7 +27,8 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._names import (
     is_ours,
     set_manager,
 )
-from ansible_collections.servicemesh.tcp.plugins.module_utils._steps import Step, share_step
+from ansible_collections.servicemesh.tcp.plugins.module_utils._selectors import labels_text
+from ansible_collections.servicemesh.tcp.plugins.module_utils._steps import Step, patch_step, share_step
 from ansible_collections.servicemesh.tcp.plugins.module_utils._view import View
 from ansible_collections.servicemesh.tcp.plugins.module_utils._workload import bare_object
 
@@ -89,8 +90,7 @@ def mark_steps(gateway: Gateway, view: View, set_name: str) -> list[Step]:
     if gateway["owner"] == "smcp" and plane:
         operations = _smcp.settings(plane, gateway["name"], gateway["service"])
         if operations:
-            place = (service["namespace"], service["name"])
-            steps.append(_smcp.patch_step(plane, place, operations))
+            steps.append(_plane_step(plane, (service["namespace"], service["name"]), operations))
     return steps
 
 
@@ -125,14 +125,23 @@ def smcp_steps(
     wanted = [item for item in listeners if not item.get("lent")]
     opened = _smcp.opening(plane, place[1], set_name, [_smcp.entry_of(item) for item in wanted], own)
     # Also where the list has them already: the operator may not have come round to the Service yet.
-    awaits = sorted(item["port"] for item in wanted)
-    opening = [_smcp.patch_step(plane, place, opened, wait=True, awaits=awaits)] if wanted or opened else []
+    until = {"ports": sorted(item["port"] for item in wanted)}
+    opening = [_plane_step(plane, place, opened, wait=True, until=until)] if wanted or opened else []
     gone = [item for item in leaving if item["port"] in own]
     if not gone:
         return opening, []
     staying = [item["port"] for item in wanted]
     closed = _smcp.closing(plane, place[1], set_name, [item["port"] for item in gone], staying, bool(opened))
-    return opening, [_smcp.patch_step(plane, place, closed, drain=sorted(item["target_port"] for item in gone))]
+    return opening, [_plane_step(plane, place, closed, drain=sorted(item["target_port"] for item in gone))]
+
+
+def _plane_step(
+    plane: Mapping[str, Any], place: tuple[str, str], operations: Iterable[Mapping[str, Any]], **more: Any
+) -> Step:
+    """Return the step of a patch of a control plane, for the gateway at a place (namespace and name)."""
+    obj = bare_object("ServiceMeshControlPlane", plane["name"], plane["namespace"])
+    gateway = {"namespace": place[0], "name": place[1]}
+    return patch_step(obj, plane["uid"], operations, gateway=gateway, **more)
 
 
 # What the owner of a gateway means for writing.
@@ -253,12 +262,7 @@ def _check_pods(gateway: Gateway, service: Mapping[str, Any], view: View, subjec
     ]
     if not others:
         return []
-    return [finding("SELECTOR_WIDE", subject, selector=_labels(dict(selector)), pods=", ".join(sorted(others)))]
-
-
-def _labels(labels: Mapping[str, str]) -> str:
-    """Write labels as people do."""
-    return ",".join(f"{key}={value}" for key, value in sorted(labels.items()))
+    return [finding("SELECTOR_WIDE", subject, selector=labels_text(dict(selector)), pods=", ".join(sorted(others)))]
 
 
 def check_ports(gateway: Gateway, ports: Iterable[Mapping[str, Any]], view: View) -> Findings:

@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from ansible_collections.servicemesh.tcp.plugins.module_utils._client import Api, ApiError
+from ansible_collections.servicemesh.tcp.plugins.module_utils._conditions import is_ready
 from ansible_collections.servicemesh.tcp.plugins.module_utils._envoy import (
     Clusters,
     Gateway,
@@ -22,6 +23,7 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._envoy import (
     parse_clusters,
 )
 from ansible_collections.servicemesh.tcp.plugins.module_utils._envoy_view import VIEW_PATHS, PodView, parse_view
+from ansible_collections.servicemesh.tcp.plugins.module_utils._selectors import labels_text
 from ansible_collections.servicemesh.tcp.plugins.module_utils._sessions import (
     INFO_PATH,
     STATS_PATH,
@@ -127,10 +129,10 @@ class EnvoyReader:
 
     def _ready_pods(self, gateway: Gateway) -> list[Pod]:
         """Return the gateway's pods that get traffic."""
-        selector = ",".join(f"{key}={value}" for key, value in sorted(gateway.selector.items()))
+        selector = labels_text(gateway.selector)
         with self._lock:
             answer = self._api.get(f"/api/v1/namespaces/{gateway.namespace}/pods", labelSelector=selector)
-        return [pod for pod in answer["items"] if _is_ready(pod)]
+        return [pod for pod in answer["items"] if _serves(pod)]
 
     def _ask_pod(
         self, namespace: str, pod: str, paths: Sequence[str], parse: Callable[[Sequence[bytes]], Answer]
@@ -255,8 +257,6 @@ def _refusal(error: Exception, namespace: str, pod: str) -> Unreadable:
     return Unreadable(f"no port of pod {namespace}/{pod} could be forwarded: {text}")
 
 
-def _is_ready(pod: Mapping[str, Any]) -> bool:
+def _serves(pod: Mapping[str, Any]) -> bool:
     """Whether a pod is ready and not on its way out."""
-    conditions = pod.get("status", {}).get("conditions") or []
-    ready = any(item["type"] == "Ready" and item["status"] == "True" for item in conditions)
-    return ready and not pod["metadata"].get("deletionTimestamp")
+    return is_ready(pod) and not pod["metadata"].get("deletionTimestamp")

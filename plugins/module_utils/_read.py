@@ -17,7 +17,7 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._names import GATE
 from ansible_collections.servicemesh.tcp.plugins.module_utils._read_members import read_inside, read_members
 from ansible_collections.servicemesh.tcp.plugins.module_utils._read_operators import read_operators
 from ansible_collections.servicemesh.tcp.plugins.module_utils._read_planes import read_planes
-from ansible_collections.servicemesh.tcp.plugins.module_utils._reader import Reader
+from ansible_collections.servicemesh.tcp.plugins.module_utils._reader import Lists, Reader
 
 # The Kubernetes client needs it too, and Api says what is missing.
 with contextlib.suppress(ImportError):
@@ -47,8 +47,9 @@ def read(api: Api, parts: Iterable[str] = ("mesh",), inside: Iterable[str] = ())
         },
         "namespaces": {item["metadata"]["name"]: _state.namespace(item) for item in namespaces},
     }
+    lists: Lists = {}
     for part in parts:
-        found.update(PARTS[part](Reader(api, groups)))
+        found.update(PARTS[part](Reader(api, groups, lists)))
     if inside:
         found.update(read_inside(Reader(api, groups), inside))
     return found
@@ -76,13 +77,8 @@ def read_mesh(reader: Reader) -> dict[str, Any]:
         collection_path("Pod"),
         lambda path: api.metadata(path, labelSelector=_state_mesh.GATEWAY_PODS) if served else [],
     )
-    rules: Any = {"items": []}
-    if served:
-        rules = reader.if_allowed(collection_path("DestinationRule"), api.get)
-    kind = "ServiceMeshControlPlane"
-    listed: Any = {"items": []}
-    if reader.serves(KINDS[kind].api_version):
-        listed = reader.if_allowed(collection_path(kind), api.get)
+    rules = reader.known_items("DestinationRule")
+    smcps = reader.known_items("ServiceMeshControlPlane")
     return {
         "mesh": {
             "served": served,
@@ -94,10 +90,10 @@ def read_mesh(reader: Reader) -> dict[str, Any]:
         "services": services,
         "gateways": project("Gateway", _state.gateway) if served else [],
         "virtual_services": project("VirtualService", _state.virtual_service) if served else [],
-        "destination_rules": None if rules is None else [_state.destination_rule(item) for item in rules["items"]],
+        "destination_rules": None if rules is None else [_state.destination_rule(item) for item in rules],
         "workloads": _state_mesh.workloads(pods or [], parse),
         "deployments": project("Deployment", _state.deployment, GATEWAY_LABEL),
-        "smcps": None if listed is None else [_state_smcp.smcp(item) for item in listed["items"]],
+        "smcps": None if smcps is None else [_state_smcp.smcp(item) for item in smcps],
         "nodes": read_nodes(api, [item for item in services if GATEWAY_LABEL in item["labels"]]),
     }
 

@@ -17,14 +17,19 @@ if TYPE_CHECKING:
     from ansible_collections.servicemesh.tcp.plugins.module_utils._client import Api
 
 
+# What was read already by kind and selector, V(None) where there was no right to.
+Lists = dict[tuple[str, str | None], list[dict[str, Any]] | None]
+
+
 class Reader:
     """The reading of one part. C(unread) are the paths that there was no right to read."""
 
-    def __init__(self, api: Api, groups: Mapping[str, Mapping[str, Any]]) -> None:
-        """Take the API groups by name, as /apis lists them."""
+    def __init__(self, api: Api, groups: Mapping[str, Mapping[str, Any]], lists: Lists | None = None) -> None:
+        """Take the API groups by name, as /apis lists them, and the lists that parts read in one go share."""
         self.api = api
         self.groups = groups
         self.unread: list[str] = []
+        self._lists: Lists = {} if lists is None else lists
 
     def serves(self, api_version: str) -> bool:
         """Tell whether the API server knows a group at a version, given as in C(apiVersion)."""
@@ -44,7 +49,21 @@ class Reader:
 
     def items(self, kind: str, selector: str | None = None) -> list[dict[str, Any]]:
         """Read all objects of a kind; none where the kind is not served or may not be read."""
+        return self.known_items(kind, selector) or []
+
+    def known_items(self, kind: str, selector: str | None = None) -> list[dict[str, Any]] | None:
+        """Read all objects of a kind once for all parts; none where it is not served, V(None) if it may not be read."""
         if not self.serves(KINDS[kind].api_version):
             return []
-        found = self.if_allowed(collection_path(kind), lambda path: self.api.find(path, labelSelector=selector))
-        return found["items"] if found else []
+        path, key = collection_path(kind), (kind, selector)
+        if key in self._lists:
+            found = self._lists[key]
+            # Every part says for itself what it could not see.
+            self.unread += [path] if found is None else []
+            return found
+
+        def ask(path: str) -> list[dict[str, Any]]:
+            return (self.api.find(path, labelSelector=selector) or {"items": []})["items"]
+
+        self._lists[key] = self.if_allowed(path, ask)
+        return self._lists[key]

@@ -19,11 +19,11 @@ def selects(selector: Mapping[str, Any] | None, labels: Mapping[str, str] | None
     wanted = selector.get("matchLabels") or {}
     if not wanted.items() <= labels.items():
         return False
-    return all(_meets(item, labels) for item in selector.get("matchExpressions") or [])
+    return all(meets(item, labels) for item in selector.get("matchExpressions") or [])
 
 
-def _meets(item: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
-    """Tell whether labels meet one expression; NotIn holds for a label that is not there."""
+def meets(item: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
+    """Tell whether labels meet one expression; NotIn and DoesNotExist hold for a label that is not there."""
     key, values = item["key"], item.get("values") or []
     return {
         "In": labels.get(key) in values,
@@ -31,3 +31,18 @@ def _meets(item: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
         "Exists": key in labels,
         "DoesNotExist": key not in labels,
     }.get(item["operator"], False)
+
+
+def labels_text(labels: Mapping[str, str], between: str = ",") -> str:
+    """Return labels as kubectl and the API server's labelSelector write them."""
+    return between.join(f"{key}={value}" for key, value in sorted(labels.items()))
+
+
+def selector_text(selector: Mapping[str, Any]) -> str:
+    """Return a label selector as kubectl writes it."""
+    parts = [f"{key}={value}" for key, value in (selector.get("matchLabels") or {}).items()]
+    for term in selector.get("matchExpressions") or []:
+        key, operator, values = term["key"], term["operator"], ",".join(term.get("values") or [])
+        shown = {"Exists": key, "DoesNotExist": f"!{key}"}
+        parts.append(shown.get(operator, f"{key} {operator.lower()} ({values})"))
+    return ",".join(parts) or "everything"

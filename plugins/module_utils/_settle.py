@@ -17,6 +17,7 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils import _state, _wa
 from ansible_collections.servicemesh.tcp.plugins.module_utils._client import ApiError
 from ansible_collections.servicemesh.tcp.plugins.module_utils._kinds import collection_path, describe, object_path
 from ansible_collections.servicemesh.tcp.plugins.module_utils._lack import Fatal
+from ansible_collections.servicemesh.tcp.plugins.module_utils._selectors import labels_text
 from ansible_collections.servicemesh.tcp.plugins.module_utils._wait import lacks, pod_troubles
 
 if TYPE_CHECKING:
@@ -49,8 +50,7 @@ def wait_for(api: Api, steps: Iterable[Mapping[str, Any]], seconds: int, tell: T
         lacking = []
         for step in pending:
             obj = api.find(path_to_watch(step))
-            until = {**step["until"], "ports": step["awaits"]} if step["awaits"] else step["until"]
-            lack = lacks(step["state"], obj, until, look)
+            lack = lacks(step["state"], obj, step["until"], look)
             if lack:
                 lacking.append((step, obj, lack))
         now = time.monotonic()
@@ -74,9 +74,14 @@ def wait_for(api: Api, steps: Iterable[Mapping[str, Any]], seconds: int, tell: T
 
 def path_to_watch(step: Mapping[str, Any]) -> str:
     """Return the path of what a step waits for: its object, or the front Service that somebody else makes from it."""
-    if not step["awaits"]:
-        return object_path(step["object"])
-    return f"{collection_path('Service', step['gateway']['namespace'])}/{step['gateway']['name']}"
+    return object_path(_front_of(step) or step["object"])
+
+
+def _front_of(step: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return which front Service is to have ports that a step writes elsewhere, V(None) for any other step."""
+    if not step["gateway"] or not step["until"].get("ports"):
+        return None
+    return {"kind": "Service", "metadata": dict(step["gateway"])}
 
 
 def settle(api: Api, module: AnsibleModule, steps: Sequence[Mapping[str, Any]], findings: Sequence[Any] = ()) -> None:
@@ -96,9 +101,8 @@ def _said(api: Api, step: Mapping[str, Any], obj: Mapping[str, Any] | None, lack
 def _pods_of(api: Api, obj: Mapping[str, Any]) -> list[str]:
     """Say what holds the pods of a Deployment."""
     labels = obj["spec"]["selector"].get("matchLabels") or {}
-    selector = ",".join(f"{key}={value}" for key, value in sorted(labels.items()))
     try:
-        pods = api.get(collection_path("Pod", obj["metadata"]["namespace"]), labelSelector=selector)["items"]
+        pods = api.get(collection_path("Pod", obj["metadata"]["namespace"]), labelSelector=labels_text(labels))["items"]
     except ApiError as error:
         return [f"its pods could not be read ({error.message})"]
     return pod_troubles(pods)
@@ -113,7 +117,7 @@ TROUBLES: Mapping[str, Callable[[Any, Mapping[str, Any]], list[str]]] = {
 
 def _conditions_of(api: Api, step: Mapping[str, Any]) -> list[str]:
     """Say what its operator says of a control plane whose Service is waited for."""
-    if not step["awaits"]:
+    if not _front_of(step):
         return []
     status = (api.find(object_path(step["object"])) or {}).get("status") or {}
     return [

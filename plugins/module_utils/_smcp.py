@@ -15,11 +15,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from ansible_collections.servicemesh.tcp.plugins.module_utils._kinds import KINDS
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import record_hash, set_manager
 from ansible_collections.servicemesh.tcp.plugins.module_utils._state_smcp import NOTE_PREFIX, written_note
 
-KIND = "ServiceMeshControlPlane"
 # What the operator renders where a control plane has no list; a list replaces all of it (maistra istio-operator,
 # resources/helm/v2.5/gateways/istio-ingress/values.yaml).
 DEFAULT_PORTS: Sequence[Mapping[str, Any]] = (
@@ -225,16 +223,3 @@ def settings(plane: Mapping[str, Any], gateway: str, service: Mapping[str, Any])
     for key, value in sorted(annotations.items()):
         operations += put(plane, [*where, key], value)
     return operations
-
-
-def patch_step(plane: Mapping[str, Any], place: tuple[str, str], operations: Operations, **more: Any) -> dict[str, Any]:
-    """Return the step of a patch of a control plane, for the gateway at a place (namespace and name)."""
-    metadata = {"name": plane["name"], "namespace": plane["namespace"], "uid": plane["uid"]}
-    return {
-        "state": "patched",
-        "object": {"apiVersion": KINDS[KIND].api_version, "kind": KIND, "metadata": metadata},
-        "patch": operations,
-        "adopt": True,
-        "gateway": {"namespace": place[0], "name": place[1]},
-        **more,
-    }

@@ -35,7 +35,6 @@ DEFAULTS: Mapping[str, Any] = {
     "merge": {},
     "adopt": False,
     "gateway": {},
-    "awaits": [],
 }
 
 
@@ -74,10 +73,15 @@ def await_step(obj: Mapping[str, Any], until: Mapping[str, Any] | None = None) -
     }
 
 
-def patch_step(obj: Mapping[str, Any], uid: str, operations: Iterable[Mapping[str, Any]]) -> Step:
-    """Change single fields of somebody else's object, if it is still the one that was read."""
-    same = {**obj, "metadata": {**obj["metadata"], "uid": uid}}
-    return {"state": "patched", "object": same, "manager": COLLECTION, "patch": list(operations), "adopt": True}
+def with_uid(obj: Mapping[str, Any], uid: str) -> dict[str, Any]:
+    """Return an object as the very one that was read, so that one of the same name made since is left alone."""
+    return {**obj, "metadata": {**obj["metadata"], "uid": uid}}
+
+
+def patch_step(obj: Mapping[str, Any], uid: str, operations: Iterable[Mapping[str, Any]], **more: Any) -> Step:
+    """Change single fields of somebody else's object, if it is still the one that was read; C(more) are other keys."""
+    step = {"state": "patched", "object": with_uid(obj, uid), "manager": COLLECTION, "patch": list(operations)}
+    return {**step, "adopt": True, **more}
 
 
 def remove_step(obj: Mapping[str, Any], wait: bool = False) -> Step:
@@ -151,10 +155,8 @@ def _take_out(service: Mapping[str, Any], place: tuple[str, str], ports: Sequenc
                 {"op": "remove", "path": f"/spec/ports/{index}"},
             ]
     obj = bare_object("Service", service["name"], service["namespace"])
-    obj["metadata"]["uid"] = service["uid"]
     gateway = {"namespace": place[0], "name": place[1]}
-    step = {"state": "patched", "object": obj, "patch": operations, "adopt": True, "gateway": gateway}
-    return {**step, "drain": sorted(drain)}
+    return patch_step(obj, service["uid"], operations, gateway=gateway, drain=sorted(drain))
 
 
 def _by_service(listeners: Iterable[Mapping[str, Any]]) -> defaultdict[str, list[Mapping[str, Any]]]:

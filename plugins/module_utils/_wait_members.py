@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ansible_collections.servicemesh.tcp.plugins.module_utils._lack import LackRule, Look, condition, reason_text
+from ansible_collections.servicemesh.tcp.plugins.module_utils._conditions import is_ready, reason_text
+from ansible_collections.servicemesh.tcp.plugins.module_utils._lack import LackRule, Look
 
 UNSEEN = "its operator has not seen it yet"
 
@@ -47,7 +48,7 @@ def member_lacks(obj: Mapping[str, Any], _until: Mapping[str, Any], _look: Look)
     status = obj.get("status") or {}
     if status.get("observedGeneration", 0) < obj["metadata"].get("generation", 0):
         return UNSEEN
-    if condition(obj, "Ready").get("status") == "True":
+    if is_ready(obj):
         return ""
     return f"its namespace is not a member yet{_condition(status)}"
 

@@ -11,13 +11,12 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.servicemesh.tcp.plugins.module_utils._client import ApiError
+from ansible_collections.servicemesh.tcp.plugins.module_utils._conditions import condition, reason_text
 from ansible_collections.servicemesh.tcp.plugins.module_utils._kinds import object_path
 from ansible_collections.servicemesh.tcp.plugins.module_utils._lack import (
     Fatal,
     LackRule,
     Look,
-    condition,
-    reason_text,
 )
 from ansible_collections.servicemesh.tcp.plugins.module_utils._state_operators import owned_crds, problems
 

@@ -12,12 +12,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ansible_collections.servicemesh.tcp.plugins.module_utils._conditions import condition, reason_text
 from ansible_collections.servicemesh.tcp.plugins.module_utils._lack import (
     Fatal,
     LackRule,
     Look,
-    condition,
-    reason_text,
 )
 
 # What only a change of the object cures; any other complaint of an operator may pass, and is shown meanwhile.

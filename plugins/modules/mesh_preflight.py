@@ -27,16 +27,8 @@ options:
       sail: Control planes of OpenShift Service Mesh 3 or of the community's Sail operator.
 extends_documentation_fragment:
   - kubernetes.core.k8s_auth_options
-attributes:
-  check_mode:
-    support: full
-    description: Can run in check mode; it changes nothing.
-  diff_mode:
-    support: none
-    description: Returns no diff, since nothing is changed.
-requirements:
-  - python >= 3.10
-  - kubernetes >= 24.2.0
+  - servicemesh.tcp.cluster
+  - servicemesh.tcp.cluster.reading
 """
 
 EXAMPLES = r"""

@@ -37,16 +37,8 @@ options:
     default: []
 extends_documentation_fragment:
   - kubernetes.core.k8s_auth_options
-attributes:
-  check_mode:
-    support: full
-    description: Can run in check mode; it reads only.
-  diff_mode:
-    support: none
-    description: Returns no diff, since nothing is changed.
-requirements:
-  - python >= 3.10
-  - kubernetes >= 24.2.0
+  - servicemesh.tcp.cluster
+  - servicemesh.tcp.cluster.reading
 seealso:
   - plugin: servicemesh.tcp.gateway_port_map
     plugin_type: filter

@@ -46,16 +46,8 @@ options:
     default: 10
 extends_documentation_fragment:
   - kubernetes.core.k8s_auth_options
-attributes:
-  check_mode:
-    support: full
-    description: Can run in check mode; it reads only.
-  diff_mode:
-    support: none
-    description: Returns no diff, since nothing is changed.
-requirements:
-  - python >= 3.10
-  - kubernetes >= 24.2.0
+  - servicemesh.tcp.cluster
+  - servicemesh.tcp.cluster.reading
 seealso:
   - module: servicemesh.tcp.tcp_probe
 """
@@ -114,6 +106,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.servicemesh.tcp.plugins.module_utils._client import Api, ApiError, auth_argument_spec
 from ansible_collections.servicemesh.tcp.plugins.module_utils._failure import explain
 from ansible_collections.servicemesh.tcp.plugins.module_utils._kinds import collection_path
+from ansible_collections.servicemesh.tcp.plugins.module_utils._selectors import labels_text
 
 SEARCH_SPEC = {
     "name": {"type": "str", "required": True},
@@ -126,7 +119,7 @@ PAUSE_SECONDS = 0.5
 
 def look(api: Api, search: Mapping[str, Any], tail_lines: int) -> dict[str, Any]:
     """Look for one text once."""
-    selector = ",".join(f"{key}={value}" for key, value in sorted(search["selector"].items()))
+    selector = labels_text(search["selector"])
     path = collection_path("Pod", search["namespace"])
     names = [pod["metadata"]["name"] for pod in api.get(path, labelSelector=selector)["items"]]
     holder = None

@@ -70,6 +70,8 @@ options:
             is. With C(resolved=true) it is enough that an InstallPlan was made.
           - For a C(ServiceMeshMemberRoll), C(joined) are namespaces that it must have configured, C(left) ones that it
             may not have any more.
+          - For a C(Service), C(ports) are ports that it must have. Where O(steps[].gateway) is given, it is the front
+            Service of that gateway that must have them, and nothing is waited for of the object itself.
           - With C(absent=true), an object that somebody else removes must be gone.
         type: dict
         default: {}
@@ -106,13 +108,6 @@ options:
             so. Meant for a C(ServiceMeshControlPlane).
         type: dict
         default: {}
-      awaits:
-        description:
-          - With O(steps[].wait), ports that the front Service of O(steps[].gateway) must have, instead of what is
-            waited for of the object itself.
-        type: list
-        elements: int
-        default: []
   wait_timeout:
     description: >-
       Seconds to wait for all steps together, and as long again for sessions to end. With V(0) nothing is waited for.
@@ -140,6 +135,7 @@ options:
     type: path
 extends_documentation_fragment:
   - kubernetes.core.k8s_auth_options
+  - servicemesh.tcp.cluster
 attributes:
   check_mode:
     support: full
@@ -149,9 +145,6 @@ attributes:
   diff_mode:
     support: full
     description: Shows each object before and after, as the API server would store it.
-requirements:
-  - python >= 3.10
-  - kubernetes >= 24.2.0
 """
 
 EXAMPLES = r"""
@@ -308,7 +301,6 @@ STEP_SPEC = {
     "merge": {"type": "dict", "default": DEFAULTS["merge"]},
     "adopt": {"type": "bool", "default": DEFAULTS["adopt"]},
     "gateway": {"type": "dict", "default": DEFAULTS["gateway"]},
-    "awaits": {"type": "list", "elements": "int", "default": DEFAULTS["awaits"]},
 }
 
 

@@ -21,13 +21,11 @@ description:
   - The number of requests to the API server depends on the number of objects only by the pages of 500 that they fill.
 extends_documentation_fragment:
   - kubernetes.core.k8s_auth_options
+  - servicemesh.tcp.cluster
+  - servicemesh.tcp.cluster.reading
 attributes:
   check_mode:
-    support: full
     description: In check mode no file is written.
-  diff_mode:
-    support: none
-    description: Returns no diff, since nothing is changed.
 options:
   name:
     description:
@@ -107,8 +105,6 @@ options:
     type: bool
     default: false
 requirements:
-  - python >= 3.10
-  - kubernetes >= 24.2.0
   - jinja2, cryptography and PyYAML, which ansible-core brings, for files and certificates
 seealso:
   - module: servicemesh.tcp.tcp_audit_fleet

@@ -15,13 +15,10 @@ description:
     cluster. It asks no cluster anything.
 extends_documentation_fragment:
   - kubernetes.core.k8s_auth_options
+  - servicemesh.tcp.cluster.reading
 attributes:
   check_mode:
-    support: full
     description: In check mode no file is written.
-  diff_mode:
-    support: none
-    description: Returns no diff, since nothing is changed.
 options:
   clusters:
     description:

@@ -124,6 +124,7 @@ options:
     type: path
 extends_documentation_fragment:
   - kubernetes.core.k8s_auth_options
+  - servicemesh.tcp.cluster
 attributes:
   check_mode:
     support: full
@@ -133,9 +134,6 @@ attributes:
   diff_mode:
     support: full
     description: Shows each object before and after, as the API server would store it.
-requirements:
-  - python >= 3.10
-  - kubernetes >= 24.2.0
 seealso:
   - module: servicemesh.tcp.tcp_probe
   - module: servicemesh.tcp.mesh_state

@@ -120,6 +120,25 @@ def test_what_a_row_says_of_its_chain():
     assert rows["Service legacy/istio-ingressgateway 8443 db.example.com"]["since"] == "2026-10-02T08:00:00Z"
 
 
+@pytest.mark.parametrize(
+    ("namespace", "annotations", "more", "text"),
+    [
+        ("gateways", {}, {}, "nobody, a policy refuses all"),
+        ("istio-system", {}, {}, "nobody, a policy refuses all"),
+        ("shop", {}, {}, "the whole internet"),
+        ("gateways", {"istio.io/dry-run": "true"}, {}, "the whole internet"),
+        ("gateways", {}, {"targetRef": {"kind": "Gateway", "name": "edge"}}, "the whole internet"),
+        ("gateways", {}, {"selector": {"matchLabels": {"app": "other"}}}, "the whole internet"),
+    ],
+)
+def test_only_policies_that_are_in_force_for_the_pods_close_a_port(namespace, annotations, more, text):
+    objects = build.busy()
+    metadata = build.meta("closed", namespace, annotations=annotations)
+    objects[_audit_read.POLICIES].append({"metadata": metadata, "spec": {"action": "DENY", "rules": [{}], **more}})
+    rows = build.ways(audited(objects)["rows"])
+    assert rows["Service gateways/edge 2222"]["open_to"]["text"] == text
+
+
 def test_every_finding_with_its_subject():
     assert codes(audited()) == [
         ("BACKEND_DEAD", "Service files/sftp"),
@@ -175,7 +194,7 @@ def test_reading_asks_by_pages_and_not_by_objects():
     few, many = asked(10), asked(1990)
     assert few == {"GET": 24}
     # 2,000 Services and 1,997 Gateways: three pages of 500 more of each.
-    assert many == {"GET": 23 + 2 * 3}
+    assert many == {"GET": 24 + 2 * 3}
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,6 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._audit_access impo
     Access,
     is_internal,
     open_to,
-    policies_of,
     source_ranges,
 )
 from ansible_collections.servicemesh.tcp.plugins.module_utils._audit_owner import owner_of, owner_text
@@ -93,6 +92,7 @@ US, THEM = {"remoteIpBlocks": ["192.0.2.0/24"]}, {"ipBlocks": ["198.51.100.0/24"
         ([policy("ALLOW", rule({"ipBlocks": ["0.0.0.0/0"]}))], None, []),
         # Fields of HTTP: an allowing rule never matches TCP, a denying one does (istio#25832).
         ([policy("ALLOW", {"to": [{"operation": {"methods": ["GET"]}}]})], [], []),
+        ([policy("ALLOW", {"to": [{"operation": {"notMethods": ["GET"]}}]})], [], []),
         ([policy("DENY", {"to": [{"operation": {"methods": ["GET"]}}]})], None, None),
         ([policy("DENY", rule(THEM, [5432]))], None, ["198.51.100.0/24"]),
         ([policy("DENY", rule(THEM, [80]))], None, []),
@@ -104,20 +104,6 @@ US, THEM = {"remoteIpBlocks": ["192.0.2.0/24"]}, {"ipBlocks": ["198.51.100.0/24"
 def test_whom_policies_let_in(policies, allowed, denied):
     found = Access(policies).of(5432)
     assert (found["allowed"], found["denied"]) == (allowed, denied)
-
-
-def test_which_policies_hold_for_a_workload():
-    workload = {"namespace": "gateways", "labels": {"app": "edge"}}
-    policies = [
-        policy(name="all"),
-        policy(name="edge", selector={"matchLabels": {"app": "edge"}}),
-        policy(name="other", selector={"matchLabels": {"app": "other"}}),
-        policy(name="root", namespace="istio-system"),
-        policy(name="elsewhere", namespace="shop"),
-        policy(name="api", targetRefs=[{"kind": "Gateway"}]),
-    ]
-    found = [item["metadata"]["name"] for item in policies_of(policies, workload, ["istio-system"])]
-    assert found == ["all", "edge", "root"]
 
 
 @pytest.mark.parametrize(

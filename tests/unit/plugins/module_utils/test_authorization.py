@@ -60,6 +60,7 @@ def source(**source):
         ([policy("DENY", {}, selector={"matchLabels": {"app": "web"}})], ([], False)),
         ([policy("DENY", {}, selector={"matchLabels": {"app": "edge"}})], (["gw/deny"], True)),
         ([policy("DENY", {}, targetRefs=[{}])], ([], False)),
+        ([policy("DENY", {}, targetRef={"kind": "Gateway"})], ([], False)),
         ([policy("AUDIT", {})], ([], False)),
         (
             [{"metadata": {"name": "d", "namespace": "gw", "annotations": {"istio.io/dry-run": "true"}},

@@ -86,6 +86,8 @@ def test_who_gets_out(spec, blocked):
         ("NotIn", ["a"], {"k": "a"}, False),
         ("Exists", None, {"k": "b"}, True),
         ("DoesNotExist", None, {"k": "b"}, False),
+        # Nobody knows it, so that it selects nothing.
+        ("Like", ["a"], {"k": "b"}, False),
     ],
 )
 def test_expressions(operator, values, labels, matched):

@@ -25,7 +25,7 @@ def test_the_number_of_requests_does_not_depend_on_the_ports():
     few, many = published(10), published(1000)
     assert len(mesh_state.read(few)["gateways"][0]["servers"]) == 10
     assert len(mesh_state.read(many)["gateways"][0]["servers"]) == 1000
-    assert dict(few.requests) == dict(many.requests) == {"GET": 11}
+    assert dict(few.requests) == dict(many.requests) == {"GET": 12}
 
 
 def test_what_is_read_is_asked_for_as_narrowly_as_possible():
@@ -46,6 +46,7 @@ def test_what_is_read_is_asked_for_as_narrowly_as_possible():
         ("/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations", "app=sidecar-injector"),
         ("/apis/apps/v1/deployments", "app=istiod"),
         ("/apis/apps/v1/deployments", "servicemesh.tcp/gateway"),
+        ("/apis/networking.istio.io/v1beta1/destinationrules", None),
         ("/apis/networking.istio.io/v1beta1/gateways", None),
         ("/apis/networking.istio.io/v1beta1/virtualservices", None),
         ("/version", None),
@@ -144,6 +145,40 @@ def test_what_may_not_be_read_is_known_to_be_unknown(path):
     assert (mesh["workloads"], mesh["mesh"]["control_planes"][0]["config"]) == ([], None)
 
 
+SMCPS = "/apis/maistra.io/v2/servicemeshcontrolplanes"
+
+
+def with_maistra() -> FakeApi:
+    """Return a cluster with a control plane of OpenShift Service Mesh 2."""
+    api = published(1)
+    api.maistra = True
+    api.add(
+        {
+            "apiVersion": "maistra.io/v2",
+            "kind": "ServiceMeshControlPlane",
+            "metadata": {"name": "basic", "namespace": "cp"},
+        }
+    )
+    return api
+
+
+def test_parts_share_what_they_read():
+    api = with_maistra()
+    mesh = mesh_state.read(api, ["mesh", "members", "planes"])
+    seen = [mesh["smcps"], mesh["members"]["control_planes"], mesh["planes"]["smcps"]]
+    assert [[item["name"] for item in items] for items in seen] == [["basic"]] * 3
+    assert api.log.count(("GET", SMCPS)) == 1
+
+
+def test_each_part_says_that_it_could_not_read_what_they_share():
+    api = with_maistra()
+    api.refusals[("GET", SMCPS)] = ApiError(403, "Forbidden", "no", "GET", SMCPS)
+    mesh = mesh_state.read(api, ["mesh", "members", "planes"])
+    assert (mesh["smcps"], mesh["members"]["control_planes"], mesh["planes"]["smcps"]) == (None, [], [])
+    assert [mesh[part]["unread"] for part in ("mesh", "members", "planes")] == [[SMCPS]] * 3
+    assert api.log.count(("GET", SMCPS)) == 1
+
+
 def test_another_refusal_than_a_missing_right_is_told():
     api = published(1)
     api.refusals[("GET", "/api/v1/pods")] = ApiError(500, "Broken", "no", "GET", "/api/v1/pods")
@@ -158,7 +193,7 @@ def test_the_module_returns_the_projection_and_its_requests():
         "failed": False,
         "changed": False,
         "mesh": mesh_state.read(api.copy()),
-        "api_requests": {"GET": 11},
+        "api_requests": {"GET": 12},
     }
 
 

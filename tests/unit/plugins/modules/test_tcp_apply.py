@@ -7,7 +7,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 import pytest
-from ansible_collections.servicemesh.tcp.plugins.module_utils import _announce, _settle
+from ansible_collections.servicemesh.tcp.plugins.module_utils import _announce
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import gateway_labels
 from ansible_collections.servicemesh.tcp.plugins.module_utils._sessions import Sessions
 from ansible_collections.servicemesh.tcp.plugins.module_utils._workload import bare_object, new_object
@@ -21,17 +21,7 @@ SERVICE = new_object("Service", "edge", "gateways", OURS, spec={"type": "LoadBal
 DEPLOYMENT = new_object("Deployment", "edge", "gateways", OURS, spec={"selector": {"matchLabels": {"app": "edge"}}})
 SERVICE_PATH = "/api/v1/namespaces/gateways/services/edge"
 
-
-@pytest.fixture(autouse=True)
-def clock(monkeypatch):
-    """A clock that only sleeping moves."""
-    now = SimpleNamespace(seconds=0.0)
-
-    def sleep(seconds):
-        now.seconds += seconds
-
-    monkeypatch.setattr(_settle, "time", SimpleNamespace(monotonic=lambda: now.seconds, sleep=sleep))
-    return now
+pytestmark = pytest.mark.usefixtures("settle_clock")
 
 
 @pytest.fixture
@@ -141,24 +131,24 @@ def test_an_error_while_writing_is_told(api):
     assert found["msg"] == f"the API server answered 500 InternalError to PATCH {SERVICE_PATH}: etcd is full"
 
 
-def test_it_waits_until_all_is_as_wanted(clock):
+def test_it_waits_until_all_is_as_wanted(settle_clock):
     steps = [{"object": SERVICE, "wait": True}, {"object": DEPLOYMENT, "wait": True}]
     found = run_module(tcp_apply, Late(reads=5), steps=steps, wait_timeout=10)
     assert not found["failed"]
     # Two reads a round, both late; then the two that are left.
-    assert clock.seconds == 1.0
+    assert settle_clock.seconds == 1.0
 
 
-def test_it_does_not_wait_for_what_nobody_waits_for(clock):
+def test_it_does_not_wait_for_what_nobody_waits_for(settle_clock):
     found = run_module(tcp_apply, Late(reads=99), steps=[{"object": SERVICE}, {"object": DEPLOYMENT}])
     assert not found["failed"]
-    assert clock.seconds == 0
+    assert settle_clock.seconds == 0
 
 
-def test_with_0_seconds_nothing_is_waited_for(clock):
+def test_with_0_seconds_nothing_is_waited_for(settle_clock):
     found = run_module(tcp_apply, Late(reads=99), steps=[{"object": SERVICE, "wait": True}], wait_timeout=0)
     assert not found["failed"]
-    assert clock.seconds == 0
+    assert settle_clock.seconds == 0
 
 
 def test_a_wait_that_is_over_says_what_lacks_and_why():
