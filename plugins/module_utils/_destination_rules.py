@@ -111,6 +111,13 @@ class Rules:
         return Theirs()
 
 
+def rules_of(state: Mapping[str, Any]) -> Rules:
+    """Return the rules of a projection; one that was made without them has none."""
+    planes = [(item.get("config") or {}, item["namespace"]) for item in state["mesh"]["control_planes"]]
+    roots = [config.get("root_namespace") or namespace for config, namespace in planes]
+    return Rules(state.get("destination_rules", ()), roots)
+
+
 def _reaches(item: Rule, namespace: str) -> bool:
     """Tell whether a rule is for proxies of a namespace; one that selects workloads is private to its own."""
     if item["namespace"] == namespace:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ansible_collections.servicemesh.tcp.plugins.module_utils._destination_rules import Rules
+from ansible_collections.servicemesh.tcp.plugins.module_utils._destination_rules import rules_of
 from ansible_collections.servicemesh.tcp.plugins.module_utils._istio import World
 from ansible_collections.servicemesh.tcp.plugins.module_utils._istio_holders import Holder, foreign_listeners
 from ansible_collections.servicemesh.tcp.plugins.module_utils._istio_names import age_key
@@ -48,9 +48,7 @@ class View:
         self._planes: dict[tuple[str, str], Mapping[str, Any]] = {}
         self._add_planes()
         self._fronts = _front_services(self.services.values())
-        planes = [(item.get("config") or {}, item["namespace"]) for item in state["mesh"]["control_planes"]]
-        roots = [config.get("root_namespace") or namespace for config, namespace in planes]
-        self.rules = Rules(state.get("destination_rules", ()), roots)
+        self.rules = rules_of(state)
         self.world = World(state)
         self._foreign: dict[tuple[str, str, str], tuple[dict[int, Holder], dict[int, Holder]]] = {}
 

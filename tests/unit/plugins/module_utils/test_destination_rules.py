@@ -4,13 +4,17 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from ansible_collections.servicemesh.tcp.plugins.module_utils import _apply
+from ansible_collections.servicemesh.tcp.plugins.module_utils._audit import audit
 from ansible_collections.servicemesh.tcp.plugins.module_utils._audit_declared import differences
+from ansible_collections.servicemesh.tcp.plugins.module_utils._audit_read import read_audit
 from ansible_collections.servicemesh.tcp.plugins.module_utils._client import ApiError
 from ansible_collections.servicemesh.tcp.plugins.module_utils._destination_rules import rule_name
+from ansible_collections.servicemesh.tcp.plugins.module_utils._names import gateway_pod_labels
 from ansible_collections.servicemesh.tcp.plugins.module_utils._portmap import port_map
 from ansible_collections.servicemesh.tcp.plugins.module_utils._workload import new_object
 from ansible_collections.servicemesh.tcp.plugins.modules import mesh_state
@@ -271,3 +275,33 @@ def test_sidecars_that_wait_for_http(port, mode, sidecar, code):
         with pytest.raises(_apply.Refused) as refused:
             publish(api, [wanted])
         assert [item["code"] for item in refused.value.findings] == [code]
+
+
+def audited(api: FakeApi) -> list[tuple[str, int | None, str]]:
+    """Return subset, ready endpoints and state of the backends of port 8081."""
+    document = audit(read_audit(api), datetime(2026, 11, 21, tzinfo=UTC))
+    (row,) = [row for row in document["rows"] if row["service_port"] == 8081]
+    return [(item["subset"], item["ready"], item["state"]) for item in row["backends"]]
+
+
+def test_an_audit_counts_the_endpoints_of_each_subset():
+    api = shop()
+    api.served = ["discovery.k8s.io/v1"]
+    labels = {"kubernetes.io/service-name": "db"}
+    slices = new_object("EndpointSlice", "db-1", "apps", labels)
+    slices |= {
+        "ports": [{"name": "", "port": 9000}],
+        "endpoints": [
+            {"targetRef": {"name": "db-v1"}, "conditions": {"ready": True}},
+            {"targetRef": {"name": "db-v2"}, "conditions": {"ready": False}},
+        ],
+    }
+    api.add(slices)
+    pod = new_object("Pod", "edge-1", "gateways", gateway_pod_labels("edge", "gateways"))
+    pod["metadata"] |= {"annotations": {"inject.istio.io/templates": "gateway", "istio.io/rev": "default"}}
+    pod["metadata"]["labels"]["service.istio.io/canonical-name"] = "edge"
+    api.add({**pod, "spec": {"containers": []}})
+    publish(api, [record(v1=1, v2=1)])
+    assert audited(api) == [("v1", 1, "ready"), ("v2", 0, "dead")]
+    del api.objects[f"/apis/networking.istio.io/v1beta1/namespaces/gateways/destinationrules/{NAME}"]
+    assert audited(api) == [("v1", None, "missing"), ("v2", None, "missing")]
