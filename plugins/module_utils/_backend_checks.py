@@ -37,6 +37,12 @@ def check_subsets(ports: Iterable[Mapping[str, Any]], view: View, set_name: str)
     return [*found.values(), *_carried(used, view, set_name)]
 
 
+def check_rules_seen(listeners: Iterable[Mapping[str, Any]], view: View, set_name: str) -> list[dict[str, str]]:
+    """Check that what goes with a set's subsets can be seen, and so changed or removed."""
+    subsets = any(one["subset"] for item in listeners for one in item.get("destinations", ()))
+    return [finding("RULES_UNSEEN", f"set {set_name!r}")] if subsets and not view.rules.known else []
+
+
 def check_protocols(ports: Iterable[Mapping[str, Any]], view: View) -> list[dict[str, str]]:
     """Find backends whose sidecars read HTTP where the record's probe says something else.
 

@@ -91,23 +91,29 @@ class Rules:
 
     def in_force(self, host: str, namespace: str) -> Theirs:
         """Return what reaches a gateway's namespace of a host's rules, this collection's among them."""
-        exact = [
-            item for item in self.about(host) if item["namespace"] == namespace and not item["host"].startswith("*")
-        ]
-        return _merged(exact) if exact else self.theirs(host, namespace)
+        return self._nearest(self.about(host), host, namespace)
 
     def theirs(self, host: str, namespace: str) -> Theirs:
         """Return what reaches a gateway's namespace of a host's rules, if this collection had none there."""
+        return self._nearest([item for item in self.about(host) if not is_ours(item["labels"])], host, namespace)
+
+    def _nearest(self, given: Sequence[Rule], host: str, namespace: str) -> Theirs:
+        """Merge the rules that Istio takes for a gateway's namespace, of those given for a host."""
+        own = [item for item in given if item["namespace"] == namespace]
+        if namespace in self._roots:
+            # What the root namespace says to all does not go before what the Service's says.
+            own = [item for item in own if _is_private(item)]
         service_namespace = host.split(".")[1] if ".svc." in host else ""
-        given = [item for item in self.about(host) if not is_ours(item["labels"])]
-        for place in dict.fromkeys([namespace, service_namespace, *self._roots]):
-            here = [item for item in given if item["namespace"] == place and _reaches(item, namespace)]
-            exact = [item for item in here if not item["host"].startswith("*")]
+        levels = [own]
+        for place in dict.fromkeys([service_namespace, *self._roots]):
+            levels.append([item for item in given if item["namespace"] == place and _reaches(item, namespace)])
+        for level in levels:
+            exact = [item for item in level if not item["host"].startswith("*")]
             if exact:
-                return _merged(exact, beside=place == namespace)
-            if here:
-                longest = max(len(item["host"]) for item in here)
-                return _merged([item for item in here if len(item["host"]) == longest])
+                return _merged(exact, beside=level is own)
+            if level:
+                longest = max(len(item["host"]) for item in level)
+                return _merged([item for item in level if len(item["host"]) == longest])
         return Theirs()
 
 
@@ -118,11 +124,16 @@ def rules_of(state: Mapping[str, Any]) -> Rules:
     return Rules(state.get("destination_rules", ()), roots)
 
 
+def _is_private(item: Rule) -> bool:
+    """Tell whether a rule is for its own namespace only, as one that selects workloads is."""
+    return item["selects"] or (bool(item["export_to"]) and set(item["export_to"]) <= {".", item["namespace"]})
+
+
 def _reaches(item: Rule, namespace: str) -> bool:
-    """Tell whether a rule is for proxies of a namespace; one that selects workloads is private to its own."""
-    if item["namespace"] == namespace:
-        return True
-    return not item["selects"] and (not item["export_to"] or bool({"*", namespace} & set(item["export_to"])))
+    """Tell whether a rule is for proxies of a namespace."""
+    if _is_private(item):
+        return item["namespace"] == namespace
+    return not item["export_to"] or bool({"*", namespace} & set(item["export_to"]))
 
 
 def _merged(items: Sequence[Rule], beside: bool = False) -> Theirs:

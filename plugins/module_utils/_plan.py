@@ -13,6 +13,7 @@ from typing import Any
 
 from ansible_collections.servicemesh.tcp.plugins.module_utils import _exposure
 from ansible_collections.servicemesh.tcp.plugins.module_utils._adopt import adoption_steps
+from ansible_collections.servicemesh.tcp.plugins.module_utils._backend_checks import check_rules_seen
 from ansible_collections.servicemesh.tcp.plugins.module_utils._capacity import check_capacity
 from ansible_collections.servicemesh.tcp.plugins.module_utils._checks import (
     check_gateways,
@@ -167,6 +168,7 @@ def exposure_plan(
     wanted = [_exposure.listener_of(port) for port in ports]
     withdrawn = withdrawn_listeners(wanted, observed, former_hashes(ports, set_name))
     findings = _check_shrinking(wanted, observed, withdrawn, set_name, allow_withdraw, source, view) if prune else []
+    findings += check_rules_seen(observed, view, set_name)
     if not prune:
         wanted_ports = {(item["namespace"], item["gateway"], item["port"]) for item in wanted}
         kept = [
@@ -193,6 +195,7 @@ def withdrawal_plan(state: Mapping[str, Any], set_name: str = "default", names: 
         for digest, name in sorted(hashes.items(), key=lambda item: item[1])
         if digest not in {item["hash"] for item in observed}
     ]
+    findings += check_rules_seen(observed, view, set_name)
     kept = [item for item in observed if names and item["hash"] not in hashes and item["host"]]
     gone = [item for item in observed if item not in kept]
     # The set keeps the source that it was last written from: a withdrawal is no new declaration.

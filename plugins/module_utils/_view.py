@@ -263,7 +263,8 @@ class View:
         """Return destinations with the labels of their subsets, V(None) where no rule says them."""
         found = []
         for item in destinations:
-            own = [subset for rule in self.rules.of_set(place, set_name) for subset in rule["subsets"]]
+            rules = [rule for rule in self.rules.of_set(place, set_name) if rule["host"] == item["host"]]
+            own = [subset for rule in rules for subset in rule["subsets"]]
             theirs = self.rules.theirs(item["host"], place[0]).subsets.values()
             named = [subset["labels"] for subset in [*own, *theirs] if subset["name"] == item["subset"]]
             found.append({**item, "labels": dict(named[0]) if named else None})

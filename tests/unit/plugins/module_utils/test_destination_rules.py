@@ -139,6 +139,36 @@ def test_a_wide_rule_in_the_root_namespace_is_carried_over_where_nothing_is_near
     assert written(api)["trafficPolicy"] == {"tls": {"mode": "ISTIO_MUTUAL"}}
 
 
+def test_a_gateway_in_the_root_namespace_takes_what_is_nearer_before_what_is_said_to_all():
+    wide = {**rule("*.local", "mesh-wide", "gateways"), "spec": {"host": "*.local", "trafficPolicy": {"tls": {}}}}
+    policy = {"connectionPool": {"tcp": {"maxConnections": 7}}}
+    for keys, expected in (({}, policy), ({"exportTo": ["."]}, {"tls": {"mode": "SIMPLE"}})):
+        api = shop()
+        config = new_object("ConfigMap", "istio", "istio-system", {})
+        api.add({**config, "data": {"mesh": "rootNamespace: gateways"}})
+        wide["spec"] = {"host": "*.local", "trafficPolicy": {"tls": {"mode": "SIMPLE"}}, **keys}
+        api.add(wide)
+        api.add(rule("db", trafficPolicy=policy))
+        publish(api, [record(v1=1)])
+        assert written(api)["trafficPolicy"] == expected
+
+
+def test_subsets_of_one_name_on_two_hosts_keep_their_labels():
+    api = shop()
+    ports = [{"port": 9000, "protocol": "TCP"}]
+    api.add(new_object("Service", "web", "apps", {}, spec={"ports": ports, "selector": {"app": "db"}}))
+    other = record("b", 8082, v1=1)
+    other["backends"][0] |= {"service": "web", "subset": {"name": "v1", "labels": {"app": "db"}}}
+    publish(api, [record(v1=1), other])
+    before = api.snapshot()
+    # Both are kept as they are by a run that names neither.
+    publish(api, [], prune=False)
+    assert api.snapshot() == before
+    assert written(api, rule_name("edge", "default", "web.apps.svc.cluster.local"))["subsets"] == [
+        {"name": "v1", "labels": {"app": "db"}}
+    ]
+
+
 @pytest.mark.parametrize("keys", [{"exportTo": ["."]}, {"workloadSelector": {"matchLabels": {"a": "b"}}}])
 def test_what_is_kept_private_by_its_owner_is_not_carried_over(keys):
     api = shop()
