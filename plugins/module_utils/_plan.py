@@ -13,6 +13,7 @@ from typing import Any
 
 from ansible_collections.servicemesh.tcp.plugins.module_utils import _exposure
 from ansible_collections.servicemesh.tcp.plugins.module_utils._adopt import adoption_steps
+from ansible_collections.servicemesh.tcp.plugins.module_utils._backend_checks import check_rules_seen
 from ansible_collections.servicemesh.tcp.plugins.module_utils._capacity import check_capacity
 from ansible_collections.servicemesh.tcp.plugins.module_utils._checks import (
     check_gateways,
@@ -20,6 +21,7 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._checks import (
     check_owner,
     pod_revision,
 )
+from ansible_collections.servicemesh.tcp.plugins.module_utils._destination_rules import rule_objects, with_former
 from ansible_collections.servicemesh.tcp.plugins.module_utils._findings import errors, finding
 from ansible_collections.servicemesh.tcp.plugins.module_utils._gateways import read_gateways
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import (
@@ -171,6 +173,7 @@ def exposure_plan(
     wanted = [_exposure.listener_of(port) for port in ports]
     withdrawn = withdrawn_listeners(wanted, observed, former_hashes(ports, set_name))
     findings = _check_shrinking(wanted, observed, withdrawn, set_name, allow_withdraw, source, view) if prune else []
+    findings += check_rules_seen(observed, view, set_name)
     if not prune:
         wanted_ports = {(item["namespace"], item["gateway"], item["port"]) for item in wanted}
         kept = [
@@ -200,6 +203,7 @@ def withdrawal_plan(
         for digest, name in sorted(hashes.items(), key=lambda item: item[1])
         if digest not in {item["hash"] for item in observed}
     ]
+    findings += check_rules_seen(observed, view, set_name)
     kept = [item for item in observed if names and item["hash"] not in hashes and item["host"]]
     gone = [item for item in observed if item not in kept]
     # The set keeps the source that it was last written from: a withdrawal is no new declaration.
@@ -319,10 +323,13 @@ def _set_steps(
                 routing.append(
                     apply_step(_exposure.network_policy(gateway, namespace, set_name, reachable, selector), manager)
                 )
+            rules, former = _rule_steps(place, listeners, view, set_name)
             routing += [
+                *rules,
                 apply_step(_exposure.istio_gateway(gateway, namespace, set_name, listeners, source, selector), manager),
                 apply_step(_exposure.virtual_service(gateway, namespace, set_name, listeners), manager),
             ]
+            closing += former
         else:
             routing.append(remove_step(bare_object("Gateway", set_object_name(gateway, set_name), namespace)))
         closing += closed
@@ -330,11 +337,31 @@ def _set_steps(
             # The VirtualService last: what is left of a removal that was stopped is found by it.
             name = set_object_name(gateway, set_name)
             closing += [remove_step(bare_object(kind, name, namespace)) for kind in ("NetworkPolicy", "VirtualService")]
+            closing += _rule_steps(place, [], view, set_name)[1]
         elif closed and not foreign:
             closing.append(
                 apply_step(_exposure.network_policy(gateway, namespace, set_name, listeners, selector), manager)
             )
     return [*opening, *routing, *adoption, *closing]
+
+
+def _rule_steps(
+    place: Place, listeners: Sequence[Mapping[str, Any]], view: View, set_name: str
+) -> tuple[list[Step], list[Step]]:
+    """Return the steps that give a set its subsets before routes lead to them, and that take away those left over."""
+    manager = set_manager(set_name)
+    observed = view.rules.of_set(place, set_name)
+    opening, closing = [], []
+    objects = rule_objects(place, set_name, listeners, view.rules)
+    for obj in objects:
+        first = with_former(obj, observed)
+        opening.append(apply_step(first, manager))
+        if first != obj:
+            closing.append(apply_step(obj, manager))
+    names = {obj["metadata"]["name"] for obj in objects}
+    surplus = sorted(item["name"] for item in observed if item["name"] not in names)
+    closing += [remove_step(bare_object("DestinationRule", name, place[0])) for name in surplus]
+    return opening, closing
 
 
 def _found_at(place: Place, view: View, set_name: str) -> dict[str, Any]:
@@ -345,8 +372,11 @@ def _found_at(place: Place, view: View, set_name: str) -> dict[str, Any]:
 
 
 def _leftover_places(view: View, set_name: str) -> set[Place]:
-    """Return where a set still has a VirtualService, though neither port nor server (a removal that was stopped)."""
-    return {
+    """Return where a set still has a VirtualService or a DestinationRule, though neither port nor server.
+
+    That is what a removal leaves that was stopped.
+    """
+    return view.rules.places(set_name) | {
         (item["namespace"], item["labels"].get(GATEWAY_LABEL, ""))
         for item in view.virtual_services.values()
         if is_of_set(item["labels"], set_name)

@@ -45,6 +45,9 @@ PRESETS: Mapping[str, Preset] = {
     "redis": Preset(b"PING\r\n", re.compile(rb"\A(?:\+PONG|-NOAUTH)"), "a Redis server's answer to PING"),
 }
 MODES = ("connect", "send", "banner", "http", "tls", *PRESETS)
+# Modes in which the server speaks first, and those whose words are surely no HTTP.
+SERVER_FIRST = ("banner", "ssh", "smtp", "ftp", "mysql")
+NO_HTTP = (*SERVER_FIRST, "postgres", "redis")
 
 _TLS = ("tls", "sni", "verify", "ca")
 # Which keys mean something with a mode; proxy_protocol does with all of them.

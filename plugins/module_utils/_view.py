@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ansible_collections.servicemesh.tcp.plugins.module_utils._destination_rules import rules_of
 from ansible_collections.servicemesh.tcp.plugins.module_utils._istio import World
 from ansible_collections.servicemesh.tcp.plugins.module_utils._istio_holders import Holder, foreign_listeners
 from ansible_collections.servicemesh.tcp.plugins.module_utils._istio_names import age_key
@@ -47,6 +48,7 @@ class View:
         self._planes: dict[tuple[str, str], Mapping[str, Any]] = {}
         self._add_planes()
         self._fronts = _front_services(self.services.values())
+        self.rules = rules_of(state)
         self.world = World(state)
         self._foreign: dict[tuple[str, str, str], tuple[dict[int, Holder], dict[int, Holder]]] = {}
 
@@ -234,7 +236,8 @@ class View:
         for number in sorted({*servers, *own}):
             front = shown.get(number, {})
             port_name = servers[number]["name"] if number in servers else front.get("name", "")
-            destination = (destinations.get(number) or [{"host": "", "port": None}])[0]
+            leads = destinations.get(number) or [{"host": "", "port": None}]
+            several = len(leads) > 1 or leads[0].get("subset")
             result.append(
                 {
                     "gateway": gateway,
@@ -245,13 +248,27 @@ class View:
                     "hash": record_hash(port_name),
                     "target_port": front.get("target_port", first_choice(number)),
                     "node_port": None,
-                    "host": destination["host"],
-                    "backend_port": destination["port"],
+                    "host": leads[0]["host"],
+                    "backend_port": leads[0]["port"],
+                    **({"destinations": self._with_labels(leads, place, set_name)} if several else {}),
                     # Somebody else's port of somebody else's Service, which only the server is added to.
                     **({"lent": True} if front.get("lent") and number not in own else {}),
                 }
             )
         return result
+
+    def _with_labels(
+        self, destinations: Iterable[Mapping[str, Any]], place: tuple[str, str], set_name: str
+    ) -> list[dict[str, Any]]:
+        """Return destinations with the labels of their subsets, V(None) where no rule says them."""
+        found = []
+        for item in destinations:
+            rules = [rule for rule in self.rules.of_set(place, set_name) if rule["host"] == item["host"]]
+            own = [subset for rule in rules for subset in rule["subsets"]]
+            theirs = self.rules.theirs(item["host"], place[0]).subsets.values()
+            named = [subset["labels"] for subset in [*own, *theirs] if subset["name"] == item["subset"]]
+            found.append({**item, "labels": dict(named[0]) if named else None})
+        return found
 
     def source_of(self, set_name: str) -> str:
         """Return from which source (inventory or job template) a set was last written, '' where unknown."""
