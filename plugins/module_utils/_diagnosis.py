@@ -247,6 +247,8 @@ class _Trial:
             "timeout": TRIAL_TIMEOUT,
             "proxy_protocol": port["probe"].get("proxy_protocol"),
             "from": port["probe"].get("from"),
+            # Envoy goes no further before it knows which name is meant.
+            **({"tls": True, "sni": port["probe"].get("sni")} if port.get("tls") else {}),
             # One group for all, so that all are held at the same time.
             "gateway": "all",
             "cluster": ["all"],

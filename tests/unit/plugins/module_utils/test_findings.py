@@ -264,8 +264,8 @@ TEXTS = {
         " Add it to tcp_gateways, or mend the record's gateway. (did you mean 'edge'?)",
     ),
     "KEY_NOT_BUILT": (
-        lambda: mapped(record(hosts=["a"])),
-        "record 'a': 'hosts' is a key of the design, but this version of the collection does not build it yet."
+        lambda: mapped(record(paths=["/a"])),
+        "record 'a': 'paths' is a key of the design, but this version of the collection does not build it yet."
         " Leave it out, or use a version that lists it in its changelog.",
     ),
     "KEY_UNKNOWN": (
