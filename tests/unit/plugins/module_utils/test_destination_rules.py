@@ -140,14 +140,12 @@ def test_a_wide_rule_in_the_root_namespace_is_carried_over_where_nothing_is_near
 
 
 def test_a_gateway_in_the_root_namespace_takes_what_is_nearer_before_what_is_said_to_all():
-    wide = {**rule("*.local", "mesh-wide", "gateways"), "spec": {"host": "*.local", "trafficPolicy": {"tls": {}}}}
     policy = {"connectionPool": {"tcp": {"maxConnections": 7}}}
     for keys, expected in (({}, policy), ({"exportTo": ["."]}, {"tls": {"mode": "SIMPLE"}})):
         api = shop()
         config = new_object("ConfigMap", "istio", "istio-system", {})
         api.add({**config, "data": {"mesh": "rootNamespace: gateways"}})
-        wide["spec"] = {"host": "*.local", "trafficPolicy": {"tls": {"mode": "SIMPLE"}}, **keys}
-        api.add(wide)
+        api.add(rule("*.local", "mesh-wide", "gateways", trafficPolicy={"tls": {"mode": "SIMPLE"}}, **keys))
         api.add(rule("db", trafficPolicy=policy))
         publish(api, [record(v1=1)])
         assert written(api)["trafficPolicy"] == expected
