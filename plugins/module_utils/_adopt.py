@@ -73,6 +73,8 @@ class Adoption:
         ]
         if others:
             return f"its selector also takes the pods of {', '.join(others)}"
+        if "backends" in entry:
+            return "the record has several backends or a subset, and only a plain one can be compared"
         host = host_of(backend["service"], backend["namespace"], self._domain)
         return difference(port, host, backend["port"], made, self._domain)
 

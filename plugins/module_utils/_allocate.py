@@ -11,6 +11,7 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from ansible_collections.servicemesh.tcp.plugins.module_utils._backends import namespaces_of
 from ansible_collections.servicemesh.tcp.plugins.module_utils._claims import Claims
 from ansible_collections.servicemesh.tcp.plugins.module_utils._conflicts import Conflicts
 from ansible_collections.servicemesh.tcp.plugins.module_utils._findings import finding
@@ -56,7 +57,7 @@ def allocate(
             if entry["port"] in placed:
                 beside.append(entry)
             placed.setdefault(entry["port"], entry)
-            claims.count(entry["name"], entry["backend"]["namespace"], entry["port"])
+            claims.count(entry["name"], namespaces_of(entry), entry["port"])
     seeking = sorted((entry for entry in asking if entry["port"] is None), key=lambda item: item["name"])
     own = {item["port"] for item in listeners}
     claims.offer(list(_free_ports(gateway, {*foreign, *explicit, *placed}, own, prune)))
@@ -65,9 +66,12 @@ def allocate(
     for entry in seeking:
         namespace = entry["backend"]["namespace"]
         number = claims.pick(namespace, placed)
-        if number is not None:
+        closed = [other for other in namespaces_of(entry) if number is not None and not claims.open_to(other, number)]
+        if closed:
+            conflicts.add("CLAIM_MISSING", entry["name"], number, **claims.missing(closed[0]))
+        elif number is not None:
             placed[number] = {**entry, "port": number}
-            claims.count(entry["name"], namespace, number)
+            claims.count(entry["name"], namespaces_of(entry), number)
         elif claims.given(namespace) == "none":
             unclaimed.setdefault(entry["name"], namespace)
         else:
@@ -124,7 +128,8 @@ def _may_have(
     conflicts: Conflicts,
 ) -> bool:
     """Tell whether a record may have the port that it asks for or has; note what stands in its way."""
-    name, number, namespace = entry["name"], entry["port"], entry["backend"]["namespace"]
+    name, number = entry["name"], entry["port"]
+    closed = [namespace for namespace in namespaces_of(entry) if not claims.open_to(namespace, number)]
     values: dict[str, Any] = {"key": "port", "gateway": gateway["name"]}
     if number in foreign and not entry.get("joins"):
         conflicts.add_taken(name, number, **values, holder=foreign[number])
@@ -135,8 +140,8 @@ def _may_have(
         conflicts.add("PORT_RESERVED_BY_GATEWAY", name, number, **values, reserved=written(gateway["reserved"]))
     elif gateway["strict_pool"] and number not in gateway["pool"]:
         conflicts.add("PORT_OUTSIDE_POOL", name, number, **values, pool=written(gateway["pool"]))
-    elif not claims.open_to(namespace, number):
-        conflicts.add("CLAIM_MISSING", name, number, **claims.missing(namespace))
+    elif closed:
+        conflicts.add("CLAIM_MISSING", name, number, **claims.missing(closed[0]))
     else:
         return True
     return False

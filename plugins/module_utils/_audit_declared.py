@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ansible_collections.servicemesh.tcp.plugins.module_utils._exposure import listener_of, route_of
 from ansible_collections.servicemesh.tcp.plugins.module_utils._findings import errors, finding
 from ansible_collections.servicemesh.tcp.plugins.module_utils._plan_text import ports_text
 from ansible_collections.servicemesh.tcp.plugins.module_utils._portmap import port_map
@@ -53,12 +54,7 @@ def _key(item: Mapping[str, Any]) -> Key:
 
 def _moved(wanted: Mapping[Key, Mapping[str, Any]], there: Mapping[Key, Mapping[str, Any]]) -> set[Key]:
     """Return the ports that lead somewhere else; a port without a destination is half written, and so differs too."""
-    return {
-        key
-        for key in wanted.keys() & there.keys()
-        if (wanted[key]["backend"]["host"], wanted[key]["backend"]["port"])
-        != (there[key]["host"], there[key]["backend_port"])
-    }
+    return {key for key in wanted.keys() & there.keys() if route_of(listener_of(wanted[key])) != route_of(there[key])}
 
 
 def _other_tls(wanted: Mapping[Key, Mapping[str, Any]], there: Mapping[Key, Mapping[str, Any]]) -> set[Key]:

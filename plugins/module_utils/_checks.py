@@ -124,8 +124,8 @@ def check_backends(ports: Iterable[Mapping[str, Any]], view: View) -> list[dict[
     """Check that every backend Service is there and has the port; one finding for each record."""
     wanted: dict[tuple[str, str, str], list[int]] = {}
     for port in ports:
-        backend = port["backend"]
-        wanted.setdefault((port["name"], backend["namespace"], backend["service"]), []).append(backend["port"])
+        for backend in port.get("backends") or [port["backend"]]:
+            wanted.setdefault((port["name"], backend["namespace"], backend["service"]), []).append(backend["port"])
     findings = []
     for (name, namespace, service_name), asked in wanted.items():
         subject = f"record {name!r}"

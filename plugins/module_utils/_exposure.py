@@ -3,7 +3,9 @@
 """The objects of a set on one gateway: its share of the front Service, Gateway, VirtualService, NetworkPolicy.
 
 A listener here is one port of a set: C({gateway, namespace, service, port, port_name, target_port, node_port, host,
-backend_port}), with C(service) the front Service that carries it. All objects are a pure function of the listeners.
+backend_port}), with C(service) the front Service that carries it. One that leads to more than one plain Service has
+C(destinations), each C({host, port, subset, labels, weight}); C(host) and C(backend_port) are then those of the first.
+All objects are a pure function of the listeners.
 
 This module_util is **PRIVATE** and should only be used by this collection. Breaking changes can occur any time.
 """
@@ -35,8 +37,30 @@ def listener_of(port: Mapping[str, Any]) -> dict[str, Any]:
         "backend_port": port["backend"]["port"],
         "adopts": port["adopts"],
         **({"lent": True} if port.get("lent") else {}),
+        **({"destinations": [_destination_of(item) for item in port["backends"]]} if "backends" in port else {}),
         **({"tls": port["tls"]} if port.get("tls") else {}),
     }
+
+
+def _destination_of(backend: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a backend of the port map as a destination."""
+    subset = backend["subset"] or {"name": "", "labels": None}
+    plain = {"host": backend["host"], "port": backend["port"], "weight": backend["weight"]}
+    return {**plain, "subset": subset["name"], "labels": subset["labels"]}
+
+
+def route_of(listener: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the route of a listener; a single destination gets all, so that it has no weight."""
+    given = listener.get("destinations")
+    if not given:
+        return [{"destination": {"host": listener["host"], "port": {"number": listener["backend_port"]}}}]
+    routes = []
+    for item in given:
+        destination = {"host": item["host"], "port": {"number": item["port"]}}
+        if item["subset"]:
+            destination["subset"] = item["subset"]
+        routes.append({"destination": destination, **({"weight": item["weight"]} if len(given) > 1 else {})})
+    return routes
 
 
 def service_share(name: str, namespace: str, listeners: Listeners, uid: str | None) -> dict[str, Any]:
@@ -119,7 +143,7 @@ def virtual_service(gateway: str, namespace: str, set_name: str, listeners: List
     It is visible in the gateway's namespace only.
     """
     plain = [_tcp_rule(item) for item in listeners if not item.get("tls")]
-    passed = _tls_objects.rules(listeners, _routes)
+    passed = _tls_objects.rules(listeners, route_of)
     rules = {**({"tcp": plain} if plain else {}), **({"tls": passed} if passed else {})}
     result = _virtual_service(set_object_name(gateway, set_name), gateway, namespace, set_name, ["*"], rules)
     if passed:
@@ -147,12 +171,7 @@ def _virtual_service(
 
 def _tcp_rule(item: Mapping[str, Any]) -> dict[str, Any]:
     """Return the rule of one port."""
-    return {"match": [{"port": item["port"]}], "route": _routes(item)}
-
-
-def _routes(item: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return where a rule leads."""
-    return [{"destination": {"host": item["host"], "port": {"number": item["backend_port"]}}}]
+    return {"match": [{"port": item["port"]}], "route": route_of(item)}
 
 
 def network_policy(

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ansible_collections.servicemesh.tcp.plugins.module_utils._authorization import denied_by
+from ansible_collections.servicemesh.tcp.plugins.module_utils._backends import clusters_of
 from ansible_collections.servicemesh.tcp.plugins.module_utils._envoy import Snapshot, lacks
 from ansible_collections.servicemesh.tcp.plugins.module_utils._hops_case import CUT, SHUT, Case, end_of
 from ansible_collections.servicemesh.tcp.plugins.module_utils._istio_holders import own_gateway, pods_of
@@ -113,7 +114,7 @@ def _row(case: Case, row: Mapping[str, Any], place: str) -> Verdict:
             target=target,
             listener=row["port"],
         )
-    if row["clusters"] and case.port["cluster"] not in row["clusters"]:
+    if row["clusters"] and not set(clusters_of(case.port)) <= set(row["clusters"]):
         return case.found(
             "HOP_ROUTE_TAKEN",
             route=f"VirtualService {row['virtual_service']} {row['rule']}",

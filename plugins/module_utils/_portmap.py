@@ -13,6 +13,8 @@ from typing import Any
 
 from ansible_collections.servicemesh.tcp.plugins.module_utils._adopt import Adoption
 from ansible_collections.servicemesh.tcp.plugins.module_utils._allocate import allocate, hashes_of
+from ansible_collections.servicemesh.tcp.plugins.module_utils._backend_checks import check_protocols, check_subsets
+from ansible_collections.servicemesh.tcp.plugins.module_utils._backends import backend_mapping
 from ansible_collections.servicemesh.tcp.plugins.module_utils._checks import (
     check_backends,
     check_gateways,
@@ -27,11 +29,7 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._istio_holders imp
     clashes_elsewhere,
     unseen,
 )
-from ansible_collections.servicemesh.tcp.plugins.module_utils._names import (
-    host_of,
-    outbound_cluster,
-    short_hash,
-)
+from ansible_collections.servicemesh.tcp.plugins.module_utils._names import short_hash
 from ansible_collections.servicemesh.tcp.plugins.module_utils._outside import check_outside
 from ansible_collections.servicemesh.tcp.plugins.module_utils._ownership import check_ports, resolved
 from ansible_collections.servicemesh.tcp.plugins.module_utils._reading import (
@@ -113,6 +111,7 @@ def port_map(
         findings += clashes_elsewhere(view.world, set_name) + unseen(view.state)
         findings += check_gateways(gateways, view, set_name, namespace_state)
         findings += check_backends(ports, view)
+        findings += check_subsets(ports, view, set_name) + check_protocols(ports, view)
         findings += check_secrets(ports, view.state.get("secrets"))
         findings += check_outside(gateways, ports, view)
         findings += check_node_ports([port for port in ports if not port["lent"]], view)
@@ -240,8 +239,6 @@ def _mapping(
     gateway: Mapping[str, Any], entry: Mapping[str, Any], set_name: str, cluster_domain: str
 ) -> dict[str, Any]:
     """Return the entry of the port map for one port."""
-    backend = entry["backend"]
-    host = host_of(backend["service"], backend["namespace"], cluster_domain)
     return {
         "name": entry["name"],
         "was": entry["was"],
@@ -255,7 +252,6 @@ def _mapping(
         "port_name": port_names(entry, set_name)[0],
         "protocol": entry["protocol"],
         "tls": entry["tls"],
-        "backend": {**backend, "host": host},
-        "cluster": outbound_cluster(host, backend["port"]),
+        **backend_mapping(entry, cluster_domain),
         "probe": entry["probe"],
     }

@@ -38,6 +38,9 @@ Value = TypeVar("Value")
 # Asks one gateway's Envoys of these clusters; the third argument names the pods to ask again, None for all ready ones.
 Observe = Callable[[str, Collection[str], "Sequence[str] | None"], Awaitable[Snapshot]]
 
+# Opens a session to an IP address and port from inside the cluster.
+Dial = Callable[[str, int], Awaitable["tuple[asyncio.StreamReader, asyncio.StreamWriter]"]]
+
 # Seconds between two attempts: the first pause, its growth, the longest.
 FIRST_PAUSE, PAUSE_GROWTH, LONGEST_PAUSE = 0.2, 1.5, 2.0
 # Bytes within which the expected text must come.
@@ -72,10 +75,14 @@ class Prober:
         deadline: float = 60.0,
         hold: float = 1.0,
         sockets: int = 896,
+        dial: Dial | None = None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        """Take times in seconds; C(sockets) bounds open connections, C(concurrency) those being made or talked on."""
+        """Take times in seconds; C(sockets) bounds open connections, C(concurrency) those being made or talked on.
+
+        C(dial) is for the targets that are to be reached from inside the cluster.
+        """
         self._roots = [
             Probe(target, host, host if is_address(host) else None) for target in targets for host in target.addresses
         ]
@@ -86,6 +93,7 @@ class Prober:
         self._hold_seconds = hold
         self._clock = clock
         self._sleep = sleep
+        self._dial = dial
         self._leaves: dict[Probe, list[Probe]] = {}
         self._lookups: dict[str, asyncio.Future[list[str]]] = {}
         # Connections of talkative modes per cluster: they raise the very counters that prove silent ports.
@@ -136,11 +144,16 @@ class Prober:
 
     # One connection
 
+    def _open(self, probe: Probe) -> Awaitable[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+        """Begin to open a connection from where the target wants it."""
+        if probe.target.talk.inside and self._dial:
+            return self._dial(probe.ip or probe.host, probe.target.port)
+        return asyncio.open_connection(probe.ip, probe.target.port, limit=ANSWER_LIMIT)
+
     async def _connect(self, probe: Probe) -> tuple[asyncio.StreamReader, asyncio.StreamWriter] | None:
         """Open a connection and say whose it is; None, and say why in the probe, where that fails."""
         try:
-            opening = asyncio.open_connection(probe.ip, probe.target.port, limit=ANSWER_LIMIT)
-            session = await asyncio.wait_for(opening, probe.target.timeout)
+            session = await asyncio.wait_for(self._open(probe), probe.target.timeout)
         except TIMEOUTS:
             seconds = f"{probe.target.timeout:g} s"
             probe.end("timeout", f"the connection request was not answered within {seconds}: dropped on the way?")

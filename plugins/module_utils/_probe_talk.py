@@ -45,6 +45,9 @@ PRESETS: Mapping[str, Preset] = {
     "redis": Preset(b"PING\r\n", re.compile(rb"\A(?:\+PONG|-NOAUTH)"), "a Redis server's answer to PING"),
 }
 MODES = ("connect", "send", "banner", "http", "tls", *PRESETS)
+# Modes in which the server speaks first, and those whose words are surely no HTTP.
+SERVER_FIRST = ("banner", "ssh", "smtp", "ftp", "mysql")
+NO_HTTP = (*SERVER_FIRST, "postgres", "redis")
 
 _TLS = ("tls", "sni", "verify", "ca", "cert", "key")
 # Which keys mean something with a mode; proxy_protocol does with all of them.
@@ -61,7 +64,10 @@ KEYS_OF: Mapping[str, tuple[str, ...]] = {
     "postgres": ("calls",),
     "redis": ("calls", *_TLS),
 }
-TALK_KEYS = tuple(dict.fromkeys(["proxy_protocol", *(key for keys in KEYS_OF.values() for key in keys)]))
+# Where sessions come from: where Ansible runs, or a pod of the cluster.
+ORIGINS = ("controller", "cluster")
+ANY_MODE = ("proxy_protocol", "from")
+TALK_KEYS = tuple(dict.fromkeys([*ANY_MODE, *(key for keys in KEYS_OF.values() for key in keys)]))
 
 
 class TalkError(ValueError):
@@ -109,6 +115,8 @@ class Talk:
     tls: Tls | None = None
     http: Http | None = None
     calls: int = 1
+    # Whether it comes from inside the cluster.
+    inside: bool = False
 
 
 def read_talk(raw: Mapping[str, Any]) -> Talk:
@@ -118,7 +126,7 @@ def read_talk(raw: Mapping[str, Any]) -> Talk:
     if mode not in MODES:
         raise TalkError("mode", mode, f"it must be one of {', '.join(MODES)}")
     for key in given:
-        if key != "proxy_protocol" and key not in KEYS_OF[mode]:
+        if key not in ANY_MODE and key not in KEYS_OF[mode]:
             raise TalkError(key, given[key], f"it has no meaning with mode {mode!r}")
     proxy = given.get("proxy_protocol", "")
     if proxy not in ("", "v1", "v2"):
@@ -127,6 +135,13 @@ def read_talk(raw: Mapping[str, Any]) -> Talk:
     half_close = _flag(given, "half_close")
     if half_close and tls:
         raise TalkError("half_close", True, "TLS closes both sides of a session at once")
+    origin = given.get("from", "controller")
+    if origin not in ORIGINS:
+        raise TalkError("from", origin, f"it must be one of {', '.join(ORIGINS)}")
+    # The way in is a tunnel, which has no half-open end, and ends of its own.
+    for key in ("half_close", "proxy_protocol"):
+        if origin == "cluster" and given.get(key):
+            raise TalkError(key, given[key], "it is not possible with from: cluster")
     send, expect, expected = _words(given, mode)
     return Talk(
         mode=mode,
@@ -138,6 +153,7 @@ def read_talk(raw: Mapping[str, Any]) -> Talk:
         tls=tls,
         http=_http(given) if mode == "http" else None,
         calls=_number(given, "calls", 1, MOST_CALLS) or 1,
+        inside=origin == "cluster",
     )
 
 

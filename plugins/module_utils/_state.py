@@ -150,6 +150,19 @@ def _rule(rule: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def destination_rule(obj: Mapping[str, Any]) -> dict[str, Any]:
+    """Project an Istio DestinationRule; C(selects): it is for some workloads of its namespace only."""
+    spec = obj.get("spec", {})
+    return {
+        **identity(obj),
+        "host": spec.get("host", ""),
+        "export_to": spec.get("exportTo") or [],
+        "selects": spec.get("workloadSelector") is not None,
+        "traffic_policy": spec.get("trafficPolicy") or None,
+        "subsets": [{**subset, "labels": subset.get("labels") or {}} for subset in spec.get("subsets") or []],
+    }
+
+
 def revisions(webhooks: Iterable[Mapping[str, Any]]) -> list[str]:
     """Return the revisions and revision tags that inject: the labels of the injector's webhooks."""
     found = set()

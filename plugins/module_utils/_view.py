@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ansible_collections.servicemesh.tcp.plugins.module_utils._destination_rules import rules_of
 from ansible_collections.servicemesh.tcp.plugins.module_utils._istio import World
 from ansible_collections.servicemesh.tcp.plugins.module_utils._istio_holders import Holder, foreign_listeners
 from ansible_collections.servicemesh.tcp.plugins.module_utils._istio_names import age_key
@@ -55,6 +56,7 @@ class View:
         self._planes: dict[tuple[str, str], Mapping[str, Any]] = {}
         self._add_planes()
         self._fronts = _front_services(self.services.values())
+        self.rules = rules_of(state)
         self.world = World(state)
         self._foreign: dict[tuple[str, str, str], tuple[dict[int, Holder], dict[int, Holder]]] = {}
 
@@ -268,7 +270,11 @@ class View:
                     (namespace, rule_object_name(gateway, set_name, port, digest))
                 ),
             )
-            plain = {"hash": record_hash(port_name), "destination": (destinations.get(number) or [NOWHERE])[0]}
+            leads = destinations.get(number) or [NOWHERE]
+            several = len(leads) > 1 or leads[0].get("subset")
+            plain = {"hash": record_hash(port_name), "destination": leads[0]}
+            if several:
+                plain["destinations"] = self._with_labels(leads, place, set_name)
             for item in records or [plain]:
                 result.append(
                     {
@@ -277,10 +283,23 @@ class View:
                         "hash": item["hash"],
                         "host": item["destination"]["host"],
                         "backend_port": item["destination"]["port"],
-                        **({"tls": item["tls"]} if "tls" in item else {}),
+                        **{key: item[key] for key in ("tls", "destinations") if key in item},
                     }
                 )
         return result
+
+    def _with_labels(
+        self, destinations: Iterable[Mapping[str, Any]], place: tuple[str, str], set_name: str
+    ) -> list[dict[str, Any]]:
+        """Return destinations with the labels of their subsets, V(None) where no rule says them."""
+        found = []
+        for item in destinations:
+            rules = [rule for rule in self.rules.of_set(place, set_name) if rule["host"] == item["host"]]
+            own = [subset for rule in rules for subset in rule["subsets"]]
+            theirs = self.rules.theirs(item["host"], place[0]).subsets.values()
+            named = [subset["labels"] for subset in [*own, *theirs] if subset["name"] == item["subset"]]
+            found.append({**item, "labels": dict(named[0]) if named else None})
+        return found
 
     def source_of(self, set_name: str) -> str:
         """Return from which source (inventory or job template) a set was last written, '' where unknown."""
