@@ -12,10 +12,12 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
+from ansible_collections.servicemesh.tcp.plugins.module_utils._backends import clusters_of, namespaces_of
 from ansible_collections.servicemesh.tcp.plugins.module_utils._client import ApiError
-from ansible_collections.servicemesh.tcp.plugins.module_utils._envoy import Snapshot
+from ansible_collections.servicemesh.tcp.plugins.module_utils._envoy import Gateway, Snapshot
 from ansible_collections.servicemesh.tcp.plugins.module_utils._envoy_view import PodView
 from ansible_collections.servicemesh.tcp.plugins.module_utils._hops import first_broken_hop
 from ansible_collections.servicemesh.tcp.plugins.module_utils._hops_case import Case, Facts, Looks
@@ -29,6 +31,7 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._workload import H
 
 if TYPE_CHECKING:
     from ansible_collections.servicemesh.tcp.plugins.module_utils._client import Api
+    from ansible_collections.servicemesh.tcp.plugins.module_utils._relay import Relay
 
 Place = tuple[str, str]
 Port = Mapping[str, Any]
@@ -71,18 +74,27 @@ class _Reading:
 
 
 def diagnose(
-    api: Api, ports: Sequence[Port], endpoints: Sequence[Mapping[str, Any]], results: Sequence[Port], reader: Any
+    api: Api,
+    ports: Sequence[Port],
+    endpoints: Sequence[Mapping[str, Any]],
+    results: Sequence[Port],
+    reader: Any,
+    planned: bool = False,
 ) -> list[dict[str, str]]:
-    """Return the verdict on each broken port, in the order given; C(endpoints) go with C(ports), one by one."""
+    """Return the verdict on each broken port, in the order given; C(endpoints) go with C(ports), one by one.
+
+    With C(planned) no pod is made to try those that are to be proven from inside the cluster.
+    """
     reading = _Reading(api)
     state = read(api)
     view = View(state)
     spaces = {port["namespace"] for port in ports}
-    behind = {port["backend"]["namespace"] for port in ports}
+    behind = {namespace for port in ports for namespace in namespaces_of(port)}
     roots = {plane["namespace"] for plane in state["mesh"]["control_planes"]}
     pods = reading.lists("Pod", spaces | behind)
-    trial = _Trial(reader, ports, endpoints, pods, view)
-    tried = trial.run()
+    with _way_in(api, reader, ports, view, planned) as relay:
+        trial = _Trial(reader, ports, endpoints, pods, view, relay)
+        tried = trial.run()
     facts = Facts(
         view=view,
         pods=pods,
@@ -110,6 +122,18 @@ def diagnose(
         )
         for index, (port, endpoint) in enumerate(zip(ports, endpoints, strict=True))
     ]
+
+
+def _way_in(api: Api, reader: Any, ports: Sequence[Port], view: View, planned: bool) -> AbstractContextManager[Any]:
+    """Return what connects from inside the cluster while it is entered, V(None) where no port wants that."""
+    port = next((item for item in ports if item["probe"].get("from") == "cluster"), None)
+    if port is None:
+        return nullcontext()
+    # Here, because its libraries take half a second to load.
+    from ansible_collections.servicemesh.tcp.plugins.module_utils._relay import relay_beside
+
+    labels = pods_behind(view.services.get((port["namespace"], port["service"])), port["gateway"], port["namespace"])
+    return relay_beside(api, reader, Gateway(port["gateway"], port["namespace"], labels), planned)
 
 
 def _is_of(result: Mapping[str, Any], port: Port, endpoint: Mapping[str, Any]) -> bool:
@@ -154,19 +178,21 @@ class _Trial:
         endpoints: Sequence[Mapping[str, Any]],
         pods: Mapping[str, Sequence[Mapping[str, Any]] | None],
         view: View,
+        relay: Relay | None,
     ) -> None:
         self._reader = reader
+        self._relay = relay
         self._ports = ports
         self._endpoints = endpoints
         self._wanted: dict[Place, set[str]] = {}
         self._pods: dict[Place, list[str]] = {}
         for port in ports:
             namespace, gateway = place = (port["namespace"], port["gateway"])
-            self._wanted.setdefault(place, set()).add(port["cluster"])
+            self._wanted.setdefault(place, set()).update(clusters_of(port))
             labels = pods_behind(view.services.get((namespace, port["service"])), gateway, namespace)
             self._pods[place] = _running(labels, pods.get(namespace))
         self.looks: dict[Place, Looks] = {}
-        self.problems: list[str] = []
+        self.problems: list[str] = [relay.why] if relay and relay.why else []
         self.clients: dict[str, str] = {}
         self.answering: frozenset[str] = frozenset()
 
@@ -182,9 +208,14 @@ class _Trial:
             return Snapshot({"all": {}})
 
         targets = [self._target(index) for index, end in enumerate(self._endpoints) if end["addresses"]]
+        # Where the address is tried from: one that a port wants from inside the cluster need not be reached from here.
+        origins: dict[str, str | None] = {}
+        for port, end in zip(self._ports, self._endpoints, strict=True):
+            for address in end["addresses"]:
+                origins[address] = origins.get(address) or port["probe"].get("from")
         health = [
-            {"name": "health", "addresses": [address], "port": HEALTH_PORT, "timeout": TRIAL_TIMEOUT}
-            for address in dict.fromkeys(address for end in self._endpoints for address in end["addresses"])
+            {"name": "health", "addresses": [address], "port": HEALTH_PORT, "timeout": TRIAL_TIMEOUT, "from": origin}
+            for address, origin in origins.items()
         ]
         prober = Prober(
             [parse_target(item) for item in [*targets, *health]],
@@ -192,6 +223,7 @@ class _Trial:
             deadline=0,
             hold=TRIAL_HOLD,
             sockets=sockets_allowed(),
+            dial=self._relay.dial if self._relay else None,
         )
         results = asyncio.run(prober.run())
         after = meanwhile[-1] if meanwhile else self._look()
@@ -199,7 +231,9 @@ class _Trial:
         self.answering = frozenset(item["address"] for item in results if item["connect_ms"] is not None)
         for item in results:
             if is_address(item["address"]):
-                self.clients.setdefault(item["address"], _local_address(item["address"]))
+                inside = self._relay and origins.get(item["host"]) == "cluster"
+                client = self._relay.address if inside else _local_address(item["address"])
+                self.clients.setdefault(item["address"], client)
         return [[item for item in results if item["name"] == str(index)] for index in range(len(self._ports))]
 
     def _target(self, index: int) -> dict[str, Any]:
@@ -212,6 +246,9 @@ class _Trial:
             "mode": "connect",
             "timeout": TRIAL_TIMEOUT,
             "proxy_protocol": port["probe"].get("proxy_protocol"),
+            "from": port["probe"].get("from"),
+            # Envoy goes no further before it knows which name is meant.
+            **({"tls": True, "sni": port["probe"].get("sni")} if port.get("tls") else {}),
             # One group for all, so that all are held at the same time.
             "gateway": "all",
             "cluster": ["all"],

@@ -7,10 +7,14 @@ This module_util is **PRIVATE** and should only be used by this collection. Brea
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from ansible_collections.servicemesh.tcp.plugins.module_utils._backends import clusters_of, shares_text
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import gateway_selector
+from ansible_collections.servicemesh.tcp.plugins.module_utils._tls import sni_of
+from ansible_collections.servicemesh.tcp.plugins.module_utils._tls_client import client_of
 
 # What tcp_probe found, as people say it.
 STATES: Mapping[str, str] = {
@@ -37,7 +41,8 @@ def reachable_at(
     if service["type"] == "NodePort":
         node_port = next((item["node_port"] for item in service["ports"] if item["port"] == port["port"]), None)
         addresses = [address for node in nodes for address in node["addresses"]]
-        return addresses, node_port or port["port"]
+        # A port that was withdrawn tells itself which one it had.
+        return addresses, node_port or port["node_port"] or port["port"]
     outside = [*service["addresses"], *service["external_ips"]]
     if outside or service["type"] == "LoadBalancer":
         return outside, port["port"]
@@ -73,8 +78,10 @@ def endpoints(
                 "door": "gateway",
                 "addresses": addresses,
                 "port": number,
-                "sni": None,
+                "sni": port["probe"].get("sni") or sni_of(port["tls"]) or None if port.get("tls") else None,
+                "client": client_of(port, addresses, number),
                 "backend": {key: backend[key] for key in ("namespace", "service", "port")},
+                **_shares(port, seen),
                 "proof": "planned" if planned else _proof(port, seen, probed),
                 "milliseconds": _slowest(seen),
                 "detail": "" if planned else _detail(port, addresses, seen, probed),
@@ -83,6 +90,23 @@ def endpoints(
             }
         )
     return report
+
+
+def _shares(port: Mapping[str, Any], seen: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return who gets how much, and the answers that came back, of a port with several backends or a subset."""
+    if "backends" not in port:
+        return {}
+    tally: Counter[str] = Counter()
+    for item in seen:
+        tally.update(item.get("tally", {}))
+    shown = [
+        {
+            **{key: item[key] for key in ("namespace", "service", "port", "weight")},
+            "subset": (item["subset"] or {}).get("name"),
+        }
+        for item in port["backends"]
+    ]
+    return {"backends": shown, "tally": dict(sorted(tally.items()))}
 
 
 def _proof(port: Mapping[str, Any], seen: Sequence[Mapping[str, Any]], probed: bool) -> str:
@@ -115,6 +139,38 @@ def _detail(port: Mapping[str, Any], addresses: Sequence[str], seen: Sequence[Ma
     return f"{bad['address']}:{bad['port']}: {STATES.get(bad['state'], bad['state'])} ({bad['detail']})"
 
 
+def unfinished(records: Iterable[Any], findings: Sequence[Mapping[str, Any]] = ()) -> list[dict[str, Any]]:
+    """Return what the table shows of records whose run failed before it knew their ports: they stand as written.
+
+    A record with an error of its own is V(refused). One that is only named is to be withdrawn. Nothing of a record was
+    checked, so that any of it may be missing or of another type.
+    """
+    return [_unfinished(record, findings) for record in records]
+
+
+def _unfinished(record: Any, findings: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return one row of C(unfinished)."""
+    proof, detail = "unproven", "the run failed before it came to that"
+    if not isinstance(record, Mapping):
+        record, detail = {}, f"{record}: {detail}"
+    subject = f"record {record.get('name')!r}"
+    codes = [item["code"] for item in findings if item["severity"] == "error" and item["subject"] == subject]
+    if codes:
+        proof, detail = "refused", ", ".join(dict.fromkeys(codes))
+    backend, port = record.get("backend"), record.get("port")
+    whole = isinstance(backend, Mapping) and all(key in backend for key in ("namespace", "service", "port"))
+    return {
+        "gateway": str(record.get("gateway") or ""),
+        "addresses": [],
+        "port": ", ".join(map(str, port)) if isinstance(port, list) else port,
+        "backend": backend if whole else None,
+        "proof": proof,
+        "milliseconds": None,
+        "detail": detail,
+        "hop": None,
+    }
+
+
 def probe_targets(
     ports: Iterable[Mapping[str, Any]],
     services: Iterable[Mapping[str, Any]],
@@ -135,7 +191,7 @@ def probe_targets(
             "addresses": addresses,
             "port": number,
             "gateway": port["gateway"],
-            "cluster": [port["cluster"]],
+            "cluster": clusters_of(port),
         }
         targets.append(target)
         gateways[port["gateway"]] = {
@@ -156,7 +212,7 @@ def report_lines(report: Iterable[Mapping[str, Any]]) -> list[str]:
     """Return the endpoints as the lines of a table."""
     rows = [("GATEWAY", "ADDRESS", "PORT", "BACKEND", "PROOF")]
     for item in report:
-        backend = item["backend"]
+        backends = item.get("backends") or ([{**item["backend"], "weight": 1}] if item["backend"] else [])
         proof = item["proof"]
         if proof == "proven" and item["milliseconds"] is not None:
             proof += f" in {item['milliseconds']:.0f} ms"
@@ -166,10 +222,11 @@ def report_lines(report: Iterable[Mapping[str, Any]]) -> list[str]:
             proof += f": {item['detail']}"
         rows.append(
             (
-                item["gateway"],
+                item["gateway"] or "-",
                 ", ".join(item["addresses"]) or "-",
-                str(item["port"]),
-                f"{backend['namespace']}/{backend['service']}:{backend['port']}",
+                # Records of TLS share a port.
+                " ".join(filter(None, (str(item["port"] or "-"), item.get("sni")))),
+                shares_text(backends) if backends else "-",
                 proof,
             )
         )

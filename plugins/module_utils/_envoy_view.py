@@ -15,9 +15,11 @@ from dataclasses import dataclass, field
 from ansible_collections.servicemesh.tcp.plugins.module_utils._envoy import Clusters, parse_clusters
 from ansible_collections.servicemesh.tcp.plugins.module_utils._sessions import STATS_PATH, parse_listeners
 
+# Listeners that drain take no new session, and are not among these (Envoy, source/server/admin/listeners_handler.cc).
+LISTENERS_PATH = "/listeners?format=json"
 VIEW_PATHS = (
     "/clusters?format=json",
-    "/listeners?format=json",
+    LISTENERS_PATH,
     # Names and errors only: with all of their settings, 1,000 listeners are megabytes.
     "/config_dump?resource=dynamic_listeners&mask=name,error_state",
     STATS_PATH,
@@ -44,14 +46,19 @@ def parse_view(bodies: Sequence[bytes], wanted: Collection[str]) -> PodView:
         sessions = parse_listeners(stats.decode(errors="replace"))
     except ValueError:
         sessions = None
-    bound = [
-        item.get("local_address", {}).get("socket_address", {}).get("port_value")
-        for item in json.loads(listeners).get("listener_statuses", [])
-    ]
     refused = {}
     for item in json.loads(dump).get("configs", []):
         port = re.search(r"_(\d+)$", item.get("name", ""))
         if port and item.get("error_state"):
             refused[int(port[1])] = str(item["error_state"].get("details", ""))
     chains = [item.get("cert_chain") for item in json.loads(certs).get("certificates", [])]
-    return PodView(parse_clusters(clusters, wanted), frozenset(filter(None, bound)), refused, sessions, any(chains))
+    return PodView(parse_clusters(clusters, wanted), parse_bound(listeners), refused, sessions, any(chains))
+
+
+def parse_bound(listeners: bytes) -> frozenset[int]:
+    """Read the ports that are listened on from the answer to LISTENERS_PATH; raise ValueError where it is none."""
+    bound = [
+        item.get("local_address", {}).get("socket_address", {}).get("port_value")
+        for item in json.loads(listeners).get("listener_statuses", [])
+    ]
+    return frozenset(filter(None, bound))

@@ -39,6 +39,7 @@ KINDS: Mapping[str, Kind] = {
     "IstioCNI": Kind("sailoperator.io/v1", "istiocnis", namespaced=False),
     "IstioRevision": Kind("sailoperator.io/v1", "istiorevisions", namespaced=False),
     "IstioRevisionTag": Kind("sailoperator.io/v1", "istiorevisiontags", namespaced=False),
+    "Job": Kind("batch/v1", "jobs"),
     "Lease": Kind("coordination.k8s.io/v1", "leases"),
     "MutatingWebhookConfiguration": Kind(
         "admissionregistration.k8s.io/v1", "mutatingwebhookconfigurations", namespaced=False

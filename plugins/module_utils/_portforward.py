@@ -22,7 +22,13 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._envoy import (
     Snapshot,
     parse_clusters,
 )
-from ansible_collections.servicemesh.tcp.plugins.module_utils._envoy_view import VIEW_PATHS, PodView, parse_view
+from ansible_collections.servicemesh.tcp.plugins.module_utils._envoy_view import (
+    LISTENERS_PATH,
+    VIEW_PATHS,
+    PodView,
+    parse_bound,
+    parse_view,
+)
 from ansible_collections.servicemesh.tcp.plugins.module_utils._selectors import labels_text
 from ansible_collections.servicemesh.tcp.plugins.module_utils._sessions import (
     INFO_PATH,
@@ -116,6 +122,19 @@ class EnvoyReader:
         answers, problems = _of_all(sorted(pods), read)
         return gather(answers.values(), [*problems, *uncounted])
 
+    def listeners(self, gateway: Gateway) -> tuple[dict[str, frozenset[int]], list[str]]:
+        """Read on which ports each ready pod of a gateway listens, and what went wrong: one connection per pod."""
+        try:
+            pods = sorted(map(_name, self._ready_pods(gateway)))
+        except ApiError as error:
+            return {}, [_no_list(gateway, error)]
+
+        def read(pod: str) -> frozenset[int]:
+            return self._ask_pod(gateway.namespace, pod, [LISTENERS_PATH], lambda bodies: parse_bound(*bodies))
+
+        answers, problems = _of_all(pods, read)
+        return answers, list(problems)
+
     def views(
         self, namespace: str, pods: Sequence[str], wanted: Collection[str]
     ) -> tuple[dict[str, PodView], list[str]]:
@@ -139,7 +158,7 @@ class EnvoyReader:
     ) -> Answer:
         """Ask one pod's Envoy over one connection; raise Unreadable with the reason where that fails."""
         try:
-            websocket = self._open(f"/api/v1/namespaces/{namespace}/pods/{pod}/portforward?ports={ADMIN_PORT}")
+            websocket = self.forward(namespace, pod, ADMIN_PORT)
         except (WebSocketException, OSError) as error:
             raise _refusal(error, namespace, pod) from error
         try:
@@ -149,8 +168,8 @@ class EnvoyReader:
         finally:
             websocket.shutdown()
 
-    def _open(self, path: str) -> Any:
-        """Open a websocket to the API server with the connection's own authentication.
+    def forward(self, namespace: str, pod: str, port: int) -> Any:
+        """Open a websocket to a port of a pod's loopback, with the connection's own authentication.
 
         The client's stream() would do, but importing the CoreV1Api that it wants costs a second of CPU; its
         portforward() runs select(), which fails once held sessions make more than 1,024 descriptors.
@@ -161,8 +180,30 @@ class EnvoyReader:
         headers = {name.lower(): value for name, value in client.default_headers.items()}
         if token := client.configuration.auth_settings().get("BearerToken"):
             headers["authorization"] = token["value"]
+        path = f"/api/v1/namespaces/{namespace}/pods/{pod}/portforward?ports={port}"
         url = client.configuration.host.replace("http", "ws", 1) + path
         return create_websocket(client.configuration, url, headers)
+
+
+def receive(websocket: Any, begun: set[int]) -> bytes | None:
+    """Return what the next frame of a forwarded port brings, V(None) at the end; raise OSError where that fails.
+
+    Both channels begin with a frame that repeats the port number; C(begun) are those that have.
+    """
+    opcode, frame = websocket.recv_data()
+    if opcode == ABNF.OPCODE_CLOSE or frame[0] not in (DATA, ERRORS):
+        return None
+    if frame[0] not in begun:
+        begun.add(frame[0])
+        return b""
+    if frame[0] == ERRORS:
+        raise OSError(frame[1:].decode(errors="replace"))
+    return frame[1:]
+
+
+def transmit(websocket: Any, data: bytes) -> None:
+    """Send bytes to a forwarded port."""
+    websocket.send(bytes([DATA]) + data, opcode=ABNF.OPCODE_BINARY)
 
 
 class _Channel(io.RawIOBase):
@@ -172,8 +213,7 @@ class _Channel(io.RawIOBase):
         super().__init__()
         self._websocket = websocket
         self._rest = b""
-        # Both channels begin with a frame that repeats the port number.
-        self._begun = {DATA: False, ERRORS: False}
+        self._begun: set[int] = set()
 
     def makefile(self, _mode: str) -> io.BufferedReader:
         """Return a file of this channel, as C(HTTPResponse) asks of a socket."""
@@ -189,13 +229,10 @@ class _Channel(io.RawIOBase):
     def readinto(self, buffer: Any) -> int:
         """Fill the buffer with what is there, waiting for the next frame if nothing is; 0 is the end."""
         while not self._rest:
-            opcode, frame = self._websocket.recv_data()
-            if opcode == ABNF.OPCODE_CLOSE or frame[0] not in self._begun:
+            payload = receive(self._websocket, self._begun)
+            if payload is None:
                 return 0
-            if self._begun[frame[0]] and frame[0] == ERRORS:
-                raise OSError(frame[1:].decode(errors="replace"))
-            self._rest = frame[1:] if self._begun[frame[0]] else b""
-            self._begun[frame[0]] = True
+            self._rest = payload
         size = min(len(buffer), len(self._rest))
         buffer[:size], self._rest = self._rest[:size], self._rest[size:]
         return size
@@ -208,7 +245,7 @@ def _ask(websocket: Any, paths: Sequence[str]) -> list[bytes]:
     bodies = []
     for path in paths:
         request = f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n"
-        websocket.send(bytes([DATA]) + request.encode(), opcode=ABNF.OPCODE_BINARY)
+        transmit(websocket, request.encode())
         # Read to the end of the answer, not of the connection: the kubelet takes a second to close it.
         response = http.client.HTTPResponse(channel)
         response.begin()

@@ -45,15 +45,18 @@ PRESETS: Mapping[str, Preset] = {
     "redis": Preset(b"PING\r\n", re.compile(rb"\A(?:\+PONG|-NOAUTH)"), "a Redis server's answer to PING"),
 }
 MODES = ("connect", "send", "banner", "http", "tls", *PRESETS)
+# Modes in which the server speaks first, and those whose words are surely no HTTP.
+SERVER_FIRST = ("banner", "ssh", "smtp", "ftp", "mysql")
+NO_HTTP = (*SERVER_FIRST, "postgres", "redis")
 
-_TLS = ("tls", "sni", "verify", "ca")
+_TLS = ("tls", "sni", "verify", "ca", "cert", "key")
 # Which keys mean something with a mode; proxy_protocol does with all of them.
 KEYS_OF: Mapping[str, tuple[str, ...]] = {
-    "connect": (),
+    "connect": _TLS,
     "send": ("send", "expect", "calls", "half_close", *_TLS),
     "banner": ("expect", "calls", *_TLS),
     "http": ("path", "host", "status", "expect", "calls", *_TLS),
-    "tls": ("sni", "verify", "ca"),
+    "tls": ("sni", "verify", "ca", "cert", "key"),
     "ssh": ("calls",),
     "smtp": ("calls", *_TLS),
     "ftp": ("calls", *_TLS),
@@ -61,7 +64,10 @@ KEYS_OF: Mapping[str, tuple[str, ...]] = {
     "postgres": ("calls",),
     "redis": ("calls", *_TLS),
 }
-TALK_KEYS = tuple(dict.fromkeys(["proxy_protocol", *(key for keys in KEYS_OF.values() for key in keys)]))
+# Where sessions come from: where Ansible runs, or a pod of the cluster.
+ORIGINS = ("controller", "cluster")
+ANY_MODE = ("proxy_protocol", "from")
+TALK_KEYS = tuple(dict.fromkeys([*ANY_MODE, *(key for keys in KEYS_OF.values() for key in keys)]))
 
 
 class TalkError(ValueError):
@@ -74,11 +80,16 @@ class TalkError(ValueError):
 
 @dataclass(frozen=True)
 class Tls:
-    """A TLS session: its server name ('' for the host's own), and by which authorities (PEM, '' the system's)."""
+    """A TLS session: its server name ('' for the host's own), by which authorities (PEM, '' the system's), and as whom.
+
+    C(cert) and C(key) are paths, '' for a client without a certificate.
+    """
 
     sni: str = ""
     verify: bool = False
     ca: str = ""
+    cert: str = ""
+    key: str = ""
 
 
 @dataclass(frozen=True)
@@ -104,6 +115,8 @@ class Talk:
     tls: Tls | None = None
     http: Http | None = None
     calls: int = 1
+    # Whether it comes from inside the cluster.
+    inside: bool = False
 
 
 def read_talk(raw: Mapping[str, Any]) -> Talk:
@@ -113,7 +126,7 @@ def read_talk(raw: Mapping[str, Any]) -> Talk:
     if mode not in MODES:
         raise TalkError("mode", mode, f"it must be one of {', '.join(MODES)}")
     for key in given:
-        if key != "proxy_protocol" and key not in KEYS_OF[mode]:
+        if key not in ANY_MODE and key not in KEYS_OF[mode]:
             raise TalkError(key, given[key], f"it has no meaning with mode {mode!r}")
     proxy = given.get("proxy_protocol", "")
     if proxy not in ("", "v1", "v2"):
@@ -122,6 +135,13 @@ def read_talk(raw: Mapping[str, Any]) -> Talk:
     half_close = _flag(given, "half_close")
     if half_close and tls:
         raise TalkError("half_close", True, "TLS closes both sides of a session at once")
+    origin = given.get("from", "controller")
+    if origin not in ORIGINS:
+        raise TalkError("from", origin, f"it must be one of {', '.join(ORIGINS)}")
+    # The way in is a tunnel, which has no half-open end, and ends of its own.
+    for key in ("half_close", "proxy_protocol"):
+        if origin == "cluster" and given.get(key):
+            raise TalkError(key, given[key], "it is not possible with from: cluster")
     send, expect, expected = _words(given, mode)
     return Talk(
         mode=mode,
@@ -133,6 +153,7 @@ def read_talk(raw: Mapping[str, Any]) -> Talk:
         tls=tls,
         http=_http(given) if mode == "http" else None,
         calls=_number(given, "calls", 1, MOST_CALLS) or 1,
+        inside=origin == "cluster",
     )
 
 
@@ -158,7 +179,7 @@ def _words(given: Mapping[str, Any], mode: str) -> tuple[bytes, re.Pattern[bytes
 def _tls(given: Mapping[str, Any], mode: str) -> Tls | None:
     """Read the TLS session of a mode, V(None) for a plain one."""
     if not (mode == "tls" or _flag(given, "tls")):
-        for key in ("sni", "verify", "ca"):
+        for key in ("sni", "verify", "ca", "cert", "key"):
             if key in given:
                 raise TalkError(key, given[key], "it needs tls: true")
         return None
@@ -173,7 +194,13 @@ def _tls(given: Mapping[str, Any], mode: str) -> Tls | None:
             ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=ca)
         except (TypeError, ValueError, ssl.SSLError) as error:
             raise TalkError("ca", "(a text)", f"it must be certificates in PEM: {error}") from error
-    return Tls(sni, verify, ca)
+    pair = {key: given.get(key, "") for key in ("cert", "key")}
+    for key, path in pair.items():
+        if not isinstance(path, str):
+            raise TalkError(key, path, "it must be the path of a file in PEM")
+        if not path and any(pair.values()):
+            raise TalkError(key, None, "a certificate and its key go together")
+    return Tls(sni, verify, ca, **pair)
 
 
 def _http(given: Mapping[str, Any]) -> Http:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ansible_collections.servicemesh.tcp.plugins.module_utils._endpoint_maps import with_endpoint_maps
 from ansible_collections.servicemesh.tcp.plugins.module_utils._findings import errors
 from ansible_collections.servicemesh.tcp.plugins.module_utils._gateways import read_gateways
 from ansible_collections.servicemesh.tcp.plugins.module_utils._ownership import is_foreign
@@ -23,13 +24,14 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._view import View
 
 
 def publication(wanted: Mapping[str, Any], state: Mapping[str, Any]) -> dict[str, Any]:
-    """Plan what C(tcp_publish) was asked for: C({ports, steps, findings, withdrawn}).
+    """Plan what C(tcp_publish) was asked for: C({ports, steps, findings, withdrawn, closed}).
 
     C(wanted) are the module's options. With an error among the findings there are no steps.
     """
     set_name = wanted["set"]
     if wanted["state"] == "absent":
-        return {"ports": [], **withdrawal_plan(state, set_name, wanted["withdraw"])}
+        view = View(state)
+        return with_endpoint_maps({"ports": [], **withdrawal_plan(view, set_name, wanted["withdraw"])}, wanted, view)
     view = View(state, wanted["planned_services"])
     mapped = port_map(
         wanted["ports"],
@@ -47,5 +49,5 @@ def publication(wanted: Mapping[str, Any], state: Mapping[str, Any]) -> dict[str
         present = wanted["gateways_state"] == "present"
         gateways = [item for item in read_gateways(wanted["gateways"])[0] if present or is_foreign(item)]
         workloads = workload_steps(gateways, view, set_name, wanted["namespace_state"])
-        plan = {**plan, "steps": [*workloads, *plan["steps"]]}
+        plan = with_endpoint_maps({**plan, "steps": [*workloads, *plan["steps"]]}, wanted, view)
     return plan

@@ -207,4 +207,14 @@ RULES: Mapping[str, Rule] = {
         "what could be seen of port {port} is in order, but it is not proven ({seen}). Not to be seen was: {unseen}.",
         "Grant the rights of servicemesh-tcp-diagnose in docs/rbac.yaml, and run it again.",
     ),
+    "HOP_SUBSET_EMPTY": Rule(
+        "error",
+        "subset {subset} ({labels}) of backend Service {service} has no ready endpoint on port {backend_port}: {why}.",
+        "Start that version's pods, mend the subset's labels, or give it the weight 0.",
+    ),
+    "HOP_SUBSET_MISSING": Rule(
+        "error",
+        "the gateway's namespace is to see subset {subset} ({labels}) of {host}, but {seen}.",
+        "Run it again: the set's DestinationRule was removed, changed or hidden since.",
+    ),
 }

@@ -239,6 +239,12 @@ RULES: Mapping[str, Rule] = {
         "To take it over without cutting a session, give the record adopt: true, or run this again with -e"
         " tcp_adopt={name}.",
     ),
+    "PORT_ANSWERS": Rule(
+        "error",
+        "port {port} was taken away, and is not gone: {seen}.",
+        "Look who serves it there: another Service with that address and port, another Gateway for these pods, a load"
+        " balancer that has not let go of it; or whether the gateway takes changes from istiod.",
+    ),
     "PORT_KILLS": Rule(
         "error",
         "{key} {port} on gateway {gateway} is served by {holder}; {owner} is older, so Istio would drop theirs without"

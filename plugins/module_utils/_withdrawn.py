@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Which ports of a set a run takes away, as against those of records that only move or get another name.
 
+And which of its ports nobody of the set has any more, whatever became of their records: those must fall silent.
+
 This module_util is **PRIVATE** and should only be used by this collection. Breaking changes can occur any time.
 """
 
@@ -9,9 +11,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import short_hash
+
+if TYPE_CHECKING:
+    from ansible_collections.servicemesh.tcp.plugins.module_utils._view import View
 
 
 def former_hashes(ports: Iterable[Mapping[str, Any]], set_name: str) -> dict[str, str]:
@@ -42,3 +47,39 @@ def withdrawn_listeners(
         if new[digest] < 0:
             withdrawn.append(item)
     return withdrawn
+
+
+def closed_ports(
+    observed: Iterable[Mapping[str, Any]],
+    stays: Iterable[Mapping[str, Any]],
+    view: View,
+    names: Mapping[str, str] | None = None,
+) -> list[dict[str, Any]]:
+    """Return the observed listeners whose port the set gives up, with all that tells whether it still answers.
+
+    C(names) are the records' names by their hashes, as far as they are known: the cluster does not hold them.
+    """
+    kept = {(item["namespace"], item["gateway"], item["port"]) for item in stays}
+    closed = []
+    for item in observed:
+        if (item["namespace"], item["gateway"], item["port"]) in kept:
+            continue
+        front = view.services.get((item["namespace"], item["service"]), {"ports": []})
+        node_ports = [port["node_port"] for port in front["ports"] if port["port"] == item["port"]]
+        closed.append(
+            {
+                **{key: item[key] for key in ("namespace", "gateway", "service", "port", "target_port")},
+                "name": (names or {}).get(item["hash"] or "", ""),
+                "node_port": node_ports[0] if node_ports else None,
+                "backend": backend_of(item),
+            }
+        )
+    return closed
+
+
+def backend_of(listener: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return the Service that a listener leads to; one without a rule (a run that was stopped) leads nowhere."""
+    if not listener["host"]:
+        return None
+    service, namespace = listener["host"].split(".")[:2]
+    return {"namespace": namespace, "service": service, "port": listener["backend_port"]}

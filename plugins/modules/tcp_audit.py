@@ -112,6 +112,7 @@ seealso:
 """
 
 EXAMPLES = r"""
+# report_templates is the folder roles/audit/files/report of this collection.
 - name: Look at the cluster of the current kubeconfig
   servicemesh.tcp.tcp_audit:
   register: audited
@@ -120,12 +121,19 @@ EXAMPLES = r"""
   ansible.builtin.debug:
     msg: "{{ audited.table + audited.findings | map(attribute='message') }}"
 
-- name: Write the report, and compare it with the last one
+- name: Write the report
   servicemesh.tcp.tcp_audit:
     name: prod
     report_dir: reports
-    templates: roles/audit/files/report
+    templates: "{{ report_templates }}"
+
+- name: Write it again, some day, with what came and went since the last one
+  servicemesh.tcp.tcp_audit:
+    name: prod
+    report_dir: reports
+    templates: "{{ report_templates }}"
     compare_with: reports/prod.audit.json
+  register: audited
 """
 
 RETURN = r"""
@@ -149,13 +157,13 @@ taken:
   sample: "2026-11-21T15:00:00Z"
 lines:
   description: The audit in a few lines, with what came and went.
-  returned: success
+  returned: always
   type: list
   elements: str
   sample: ["3 ways into cluster prod: 1 broken, 0 open to the whole internet; 1 error."]
 table:
   description: The ways in as the lines of a table, the broken ones first.
-  returned: success
+  returned: always
   type: list
   elements: str
 findings:
@@ -192,7 +200,7 @@ adoption:
     left_out: []
 files:
   description: The paths of the files that were written.
-  returned: success
+  returned: always
   type: list
   elements: str
   sample: ["reports/prod.audit.json", "reports/prod.audit.html"]
@@ -290,15 +298,17 @@ def run(api: Api, options: dict[str, Any], now: datetime, writes: bool) -> dict[
 def main() -> None:
     """Run the module."""
     module = AnsibleModule(argument_spec={**auth_argument_spec(), **ARGUMENTS}, supports_check_mode=True)
+    # What the playbook ends with, also where nothing could be read.
+    nothing = {"lines": ["The cluster was not audited."], "table": table_lines([]), "files": []}
     try:
         api = Api(module)
         result = run(api, module.params, datetime.now(timezone.utc), not module.check_mode)
     except ApiError as error:
-        module.fail_json(**explain(error))
+        module.fail_json(**explain(error), **nothing)
     except Stopped as stopped:
-        module.fail_json(msg=render([stopped.finding]), findings=[stopped.finding])
+        module.fail_json(msg=render([stopped.finding]), findings=[stopped.finding], **nothing)
     except OSError as error:
-        module.fail_json(msg=f"the report cannot be written: {error}", findings=[])
+        module.fail_json(msg=f"the report cannot be written: {error}", findings=[], **nothing)
     module.exit_json(changed=False, api_requests=dict(api.requests), **result)
 
 

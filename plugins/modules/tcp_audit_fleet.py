@@ -47,12 +47,14 @@ notes:
 """
 
 EXAMPLES = r"""
+# audited is what a task with servicemesh.tcp.tcp_audit has registered, and report_templates the folder
+# roles/audit/files/report of this collection.
 - name: Put two clusters on one page
   servicemesh.tcp.tcp_audit_fleet:
     report_dir: reports
-    templates: roles/audit/files/report
+    templates: "{{ report_templates }}"
     clusters:
-      - {name: prod, summary: "{{ hostvars.prod.audited.summary }}", taken: "{{ hostvars.prod.audited.taken }}"}
+      - {name: prod, summary: "{{ audited.summary }}", taken: "{{ audited.taken }}"}
       - {name: stage, why: The API server did not answer.}
 """
 

@@ -18,6 +18,8 @@ description:
     Envoy's cluster, what both ends speak, the backend's pods, and last what stands between here and the cluster.
   - Reads the cluster anew, opens one trial session to each broken port, and asks the Envoys of the gateways before and
     meanwhile. What they saw goes before what settings would have them do.
+  - Ports that are to be proven from inside the cluster (C(probe.from)) are tried from there, by a pod as
+    M(servicemesh.tcp.tcp_probe) makes it.
   - If nothing is broken nothing is read. A port that is broken does not fail the task. If the cluster cannot be read,
     the endpoints come back as they were, with a warning.
   - Needs the rights of ClusterRole C(servicemesh-tcp-diagnose) in C(docs/rbac.yaml). Where one of them lacks, the walk
@@ -140,6 +142,7 @@ def main() -> None:
                 [endpoints[index] for index in broken],
                 module.params["results"],
                 EnvoyReader(api),
+                module.check_mode,
             )
             requests = sum(api.requests.values())
         except ApiError as error:

@@ -20,15 +20,21 @@ description:
   - The Envoys are asked through the API server's port forwarding, once before and once after all sessions are opened.
     Ports that share an Envoy cluster share its counters. They are proven together, which RV(results[].detail) says, and
     looked at in halves where fewer sessions arrived than were opened.
+  - With O(targets[].from=cluster) the sessions come from a pod that is made beside the pods of O(targets[].gateway),
+    for where the load balancer is out of reach from here. One pod serves all targets. It runs the image of the
+    gateway's pods, and its Envoy relays what comes over the API server's port forwarding, so that no right to
+    C(pods/exec) is needed. It is removed at the end. If the module is killed the cluster ends it after 15 minutes and
+    removes it.
   - A port that does not answer does not fail the task. Look at RV(results).
 extends_documentation_fragment:
   - kubernetes.core.k8s_auth_options
 attributes:
   check_mode:
-    support: full
+    support: partial
     description: Can run in C(check_mode) and return changed status prediction without modifying target.
     details:
-      - Connects to the ports as usual, and changes nothing.
+      - Connects to the ports as usual, and changes nothing. No pod is made, so that targets with
+        O(targets[].from=cluster) are V(unreachable).
   diff_mode:
     support: none
     description: Will return details on what has changed (or possibly needs changing in C(check_mode)) in diff mode.
@@ -111,8 +117,18 @@ options:
         choices: [v1, v2]
       tls:
         description:
-          - Whether to talk within TLS. With the modes V(send), V(banner), V(http), V(smtp), V(ftp) and V(redis).
+          - Whether to talk within TLS. With the modes V(connect), V(send), V(banner), V(http), V(smtp), V(ftp) and
+            V(redis).
         type: bool
+      from:
+        description:
+          - Where the sessions come from. V(controller) is where this module runs. V(cluster) is a pod of the cluster;
+            then O(targets[].gateway) is needed, and O(targets[].half_close) and O(targets[].proxy_protocol) are
+            refused. Names are resolved where this module runs, and the times are those of the way through the API
+            server.
+        type: str
+        default: controller
+        choices: [controller, cluster]
       sni:
         description:
           - The server name that TLS sends and verifies. Defaults to the address, if that is a name.
@@ -126,6 +142,14 @@ options:
         description:
           - With O(targets[].verify=true), the authorities that are trusted, as PEM text. Defaults to the system's.
         type: str
+      cert:
+        description:
+          - The path of this client's own certificate, in PEM, for servers that ask for one. Goes with O(targets[].key).
+        type: path
+      key:
+        description:
+          - The path of the key of O(targets[].cert), in PEM and without a password.
+        type: path
       path:
         description:
           - What O(targets[].mode=http) asks for. Defaults to V(/).
@@ -146,7 +170,8 @@ options:
         default: 5.0
       gateway:
         description:
-          - The name of an entry of O(gateways). Without it, an open session of mode V(connect) stays V(unseen).
+          - The name of an entry of O(gateways). With O(targets[].from=cluster) it says where the pod runs.
+          - Without it, an open session of mode V(connect) stays V(unseen).
         type: str
       cluster:
         description:
@@ -198,6 +223,8 @@ options:
     type: float
     default: 1.0
 notes:
+  - O(targets[].from=cluster) needs the ClusterRole C(servicemesh-tcp-probe) of C(docs/rbac.yaml) in the namespace of
+    the first of these gateways. A NetworkPolicy that keeps pods there from connecting out keeps the proof from it.
   - A backend pod with a sidecar has the sidecar accept the session, so mode V(connect) proves the way to the sidecar.
     If the application refuses, the sidecar closes the session, which O(hold) notices.
   - Clients other than this module may use a cluster during the proof. Their connections cannot be told from ours, and
@@ -228,6 +255,25 @@ EXAMPLES = r"""
         port: 5432
         gateway: edge
         cluster: ["outbound|5432||postgres.orders.svc.cluster.local"]
+    gateways:
+      - name: edge
+        namespace: gateways
+        selector:
+          istio: edge
+  register: probe
+
+- name: Prove it from inside the cluster, where the load balancer is out of reach from here
+  servicemesh.tcp.tcp_probe:
+    deadline: 20
+    targets:
+      - name: file-drop
+        addresses: ["{{ edge_address }}"]
+        port: 22
+        from: cluster
+        gateway: edge
+        mode: send
+        send: hello\n
+        expect: /^sftp hello$/
     gateways:
       - name: edge
         namespace: gateways
@@ -391,6 +437,7 @@ api_requests:
 """
 
 import asyncio
+import contextlib
 import math
 from collections.abc import Collection, Sequence
 from typing import Any
@@ -399,13 +446,16 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.servicemesh.tcp.plugins.module_utils._client import Api, ApiError, auth_argument_spec
 from ansible_collections.servicemesh.tcp.plugins.module_utils._envoy import Gateway, Snapshot
 from ansible_collections.servicemesh.tcp.plugins.module_utils._probe import Prober, sockets_allowed
-from ansible_collections.servicemesh.tcp.plugins.module_utils._probe_talk import MODES
+from ansible_collections.servicemesh.tcp.plugins.module_utils._probe_talk import MODES, ORIGINS
 from ansible_collections.servicemesh.tcp.plugins.module_utils._probe_target import (
     Target,
     TargetError,
     parse_target,
     summarize,
 )
+
+# Open at the same time through the relay, each of which is a thread here and a stream of the API server.
+MOST_INSIDE = 128
 
 
 def argument_spec() -> dict[str, Any]:
@@ -421,9 +471,12 @@ def argument_spec() -> dict[str, Any]:
         "half_close": {"type": "bool"},
         "proxy_protocol": {"type": "str", "choices": ["v1", "v2"]},
         "tls": {"type": "bool"},
+        "from": {"type": "str", "default": "controller", "choices": list(ORIGINS)},
         "sni": {"type": "str"},
         "verify": {"type": "bool"},
         "ca": {"type": "str"},
+        "cert": {"type": "path"},
+        "key": {"type": "path", "no_log": False},
         "path": {"type": "str"},
         "host": {"type": "str"},
         "status": {"type": "int"},
@@ -463,6 +516,8 @@ def check_options(params: dict[str, Any]) -> tuple[list[Target], dict[str, Gatew
         if target.gateway and target.gateway not in gateways:
             known = ", ".join(sorted(gateways)) or "none"
             raise TargetError(f"target {target.name}: gateway {target.gateway} is not in gateways; there are: {known}")
+        if target.talk.inside and not target.gateway:
+            raise TargetError(f"target {target.name}: from: cluster needs the gateway beside which the pod is to run")
     return targets, gateways
 
 
@@ -473,13 +528,25 @@ def reader_of(api: Api) -> Any:
     return EnvoyReader(api)
 
 
+def way_in(api: Api, reader: Any, targets: Sequence[Target], gateways: dict[str, Gateway], planned: bool) -> Any:
+    """Return what opens sessions from inside the cluster while it is entered; V(None) where no target asks for it."""
+    names = sorted({target.gateway for target in targets if target.talk.inside})
+    if not names:
+        return contextlib.nullcontext()
+    from ansible_collections.servicemesh.tcp.plugins.module_utils._relay import relay_beside
+
+    return relay_beside(api, reader, gateways[names[0]], planned)
+
+
 def main() -> None:
     """Run the module."""
     module = AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True)
     try:
         targets, gateways = check_options(module.params)
+        inside = any(target.talk.inside for target in targets)
         # Talkative ports are proven without the cluster.
-        api = Api(module) if any(target.talk.mode == "connect" and target.gateway for target in targets) else None
+        asks = inside or any(target.talk.mode == "connect" and target.gateway for target in targets)
+        api = Api(module) if asks else None
     except TargetError as error:
         module.fail_json(msg=str(error))
     except ApiError as error:
@@ -491,15 +558,19 @@ def main() -> None:
     async def observe(gateway: str, wanted: Collection[str], pods: Sequence[str] | None) -> Snapshot:
         return await asyncio.to_thread(reader.snapshot, gateways[gateway], wanted, pods)
 
-    prober = Prober(
-        targets,
-        observe,
-        concurrency=module.params["concurrency"],
-        deadline=module.params["deadline"],
-        hold=module.params["hold"],
-        sockets=sockets_allowed(),
-    )
-    results = asyncio.run(prober.run())
+    sockets = sockets_allowed()
+    with way_in(api, reader, targets, gateways, module.check_mode) as relay:
+        prober = Prober(
+            targets,
+            observe,
+            concurrency=module.params["concurrency"],
+            deadline=module.params["deadline"],
+            hold=module.params["hold"],
+            # A session through the relay is dear.
+            sockets=min(sockets, MOST_INSIDE) if inside else sockets,
+            dial=relay.dial if relay else None,
+        )
+        results = asyncio.run(prober.run())
     requests = sum(api.requests.values()) if api else 0
     module.exit_json(changed=False, results=results, summary=summarize(results), api_requests=requests)
 

@@ -88,6 +88,13 @@ options:
     type: list
     elements: dict
     default: []
+  publish_endpoints:
+    description:
+      - Whether a ConfigMap beside each record's backend Service says where clients reach it. See role
+        P(servicemesh.tcp.expose#role), C(expose_publish_endpoints).
+      - With O(state=absent) those of the withdrawn records are removed in any case.
+    type: bool
+    default: false
   wait_timeout:
     description: Seconds to wait until what was written is in force. With V(0) nothing is waited for.
     type: int
@@ -191,6 +198,22 @@ withdrawn:
   type: list
   elements: dict
   sample: [{"namespace": "gateways", "gateway": "edge", "port": 8083}]
+closed:
+  description: >-
+    The ports that the set had before and has no more, withdrawn or left by a record that moved. It is what
+    M(servicemesh.tcp.tcp_gone) takes.
+  returned: success
+  type: list
+  elements: dict
+  sample:
+    - namespace: gateways
+      gateway: edge
+      service: edge
+      port: 8083
+      target_port: 8083
+      node_port: 31083
+      name: ""
+      backend: {namespace: echo, service: echo-8083, port: 8083}
 changes:
   description: What was done, or would be in check mode, one line per object that differs.
   returned: success
@@ -295,11 +318,13 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.servicemesh.tcp.plugins.module_utils import _apply, _publish
 from ansible_collections.servicemesh.tcp.plugins.module_utils._announce import outcome
 from ansible_collections.servicemesh.tcp.plugins.module_utils._client import Api, ApiError, auth_argument_spec
+from ansible_collections.servicemesh.tcp.plugins.module_utils._endpoint_maps import endpoint_maps, map_steps
 from ansible_collections.servicemesh.tcp.plugins.module_utils._failure import explain
 from ansible_collections.servicemesh.tcp.plugins.module_utils._findings import Stopped, render
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import GATEWAY_LABEL
 from ansible_collections.servicemesh.tcp.plugins.module_utils._read import read_nodes
 from ansible_collections.servicemesh.tcp.plugins.module_utils._settle import services_of, settle
+from ansible_collections.servicemesh.tcp.plugins.module_utils._steps import complete
 
 ARGUMENTS: dict[str, Any] = {
     "ports": {"type": "list", "elements": "dict", "default": []},
@@ -315,6 +340,7 @@ ARGUMENTS: dict[str, Any] = {
     "namespace_state": {"type": "str", "choices": ["required", "present"], "default": "required"},
     "cluster_domain": {"type": "str", "default": "cluster.local"},
     "planned_services": {"type": "list", "elements": "dict", "default": []},
+    "publish_endpoints": {"type": "bool", "default": False},
     "wait_timeout": {"type": "int", "default": 300},
     "session_policy": {"type": "str", "choices": ["warn", "refuse"], "default": "warn"},
     "allow_drain": {"type": "list", "elements": "str", "default": []},
@@ -331,7 +357,7 @@ def carry_out(module: AnsibleModule, api: Api) -> tuple[_publish.Attempt, list[d
     steps = [change.step for change in done.changes]
     nodes = done.state["nodes"]
     # Somebody else's carries no label where nothing was added to it.
-    asked = {(port["namespace"], port["service"]) for port in done.plan["ports"]}
+    asked = {(port["namespace"], port["service"]) for port in [*done.plan["ports"], *done.plan["closed"]]}
     fronts = [
         item
         for item in done.state["services"]
@@ -344,7 +370,22 @@ def carry_out(module: AnsibleModule, api: Api) -> tuple[_publish.Attempt, list[d
         fronts = written + [item for item in fronts if (item["namespace"], item["name"]) not in places]
         # A front Service that this run has made was not there when the nodes were read.
         nodes = nodes or read_nodes(api, fronts)
+        done = done._replace(changes=[*done.changes, *tell_addresses(api, wanted, done, fronts, nodes)])
     return done, fronts, nodes
+
+
+def tell_addresses(
+    api: Api, wanted: dict[str, Any], done: _publish.Attempt, fronts: list[Any], nodes: list[Any]
+) -> list[_apply.Change]:
+    """Write into the ConfigMaps beside the backends what a run that has just made it did not know before."""
+    if not wanted["publish_endpoints"] or wanted["state"] == "absent":
+        return []
+    planned = [change.step["object"] for change in done.changes if change.kind == "ConfigMap"]
+    maps = endpoint_maps(done.plan["ports"], fronts, nodes)
+    steps = [step for step in map_steps(maps, wanted["set"]) if step["object"] not in planned]
+    changes = _apply.plan(api, [complete(step) for step in steps], lenient=False)
+    _apply.write(api, changes)
+    return changes
 
 
 def main() -> None:
@@ -364,6 +405,7 @@ def main() -> None:
         ports=done.plan["ports"],
         findings=[*done.plan["findings"], *done.told.findings],
         withdrawn=done.plan["withdrawn"],
+        closed=done.plan["closed"],
         services=fronts,
         nodes=nodes,
     )

@@ -61,7 +61,7 @@ def test_every_inventory_variable_has_a_default() -> None:
     ("argument", "prefix", "known", "built"),
     [
         ("expose_ports", "", _records.RECORD_KEYS, _records.RECORD_BUILT),
-        ("expose_ports", "probe.", _records.PROBE_KEYS, _records.PROBE_BUILT),
+        ("expose_ports", "probe.", _records.PROBE_KEYS, _records.PROBE_KEYS),
         ("gateways_definitions", "", _gateways.GATEWAY_KEYS, _gateways.GATEWAY_BUILT),
         ("gateways_definitions", "service.", _gateways.SERVICE_KEYS, _gateways.SERVICE_BUILT),
         ("gateways_definitions", "service.limits.", _limit_keys.LIMIT_KEYS, _limit_keys.LIMIT_KEYS),

@@ -12,9 +12,14 @@ from pathlib import Path
 import pytest
 import yaml
 from ansible_collections.servicemesh.tcp.plugins.modules import (
+    mesh_preflight,
     mesh_state,
     pod_log_find,
     tcp_apply,
+    tcp_audit,
+    tcp_audit_fleet,
+    tcp_diagnose,
+    tcp_gone,
     tcp_probe,
     tcp_publish,
 )
@@ -91,20 +96,60 @@ def test_readme_example_answers(address: str) -> None:
     assert talk(address, 5432, "hello") == "postgres hello"
 
 
-MODULES = [mesh_state, pod_log_find, tcp_apply, tcp_probe, tcp_publish]
+MODULES = [
+    mesh_preflight,
+    mesh_state,
+    pod_log_find,
+    tcp_apply,
+    tcp_audit,
+    tcp_audit_fleet,
+    tcp_diagnose,
+    tcp_gone,
+    tcp_probe,
+    tcp_publish,
+]
+# What an example's comment says to be there already.
+BEFORE = {
+    tcp_audit_fleet: """
+- servicemesh.tcp.tcp_audit:
+  register: audited
+""",
+    # As if nothing had been proven: then the chain is walked.
+    tcp_diagnose: """
+- servicemesh.tcp.tcp_publish:
+    ports: "{{ tcp_ports }}"
+    gateways: "{{ tcp_gateways }}"
+  check_mode: true
+  register: published
+- ansible.builtin.set_fact:
+    probe: {results: []}
+    endpoints: "{{ published.ports | servicemesh.tcp.tcp_endpoints(published.services, published.nodes) }}"
+""",
+}
+# What shows that an example did what its names say.
+AFTER = {
+    tcp_audit: "audited.changes.came == [] and audited.changes.went == []",
+    tcp_diagnose: "diagnosed.endpoints | map(attribute='hop') | select | length == 2",
+    tcp_gone: "gone.endpoints | map(attribute='proof') == ['withdrawn']",
+}
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda item: item.__name__)
 def test_examples_of_a_module(checkout: Checkout, address: str, module: object) -> None:
     talk(address, 22, "hello")
+    after = {"ansible.builtin.assert": {"that": AFTER.get(module, True)}}
+    tasks = [*yaml.safe_load(BEFORE.get(module, "[]")), *yaml.safe_load(module.EXAMPLES), after]
     play = {
         "hosts": "clusters",
         "gather_facts": False,
         "module_defaults": {"group/servicemesh.tcp.tcp": {"kubeconfig": "{{ tcp_kubeconfig }}"}},
-        "vars": {"edge_address": address},
-        "tasks": yaml.safe_load(module.EXAMPLES),
+        "vars": {"edge_address": address, "report_templates": str(ROOT / "roles/audit/files/report")},
+        "tasks": tasks,
     }
     checkout.run_text(yaml.safe_dump([play]))
+    if module is tcp_gone:
+        # It has withdrawn a record, which the next test wants.
+        checkout.run("playbooks/expose-tcp.yml")
 
 
 def test_installed_from_the_tarball(checkout: Checkout, address: str, tmp_path: Path) -> None:

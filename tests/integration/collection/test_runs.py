@@ -121,6 +121,7 @@ def test_check_mode_withdraws_nothing(one_port: Exposure, cluster: Cluster) -> N
     run = one_port.unexpose("--check")
     assert (run.code, run.changed) == (0, 1), run.output
     assert "remove Gateway" in run.output
+    assert "planned: it would be withdrawn" in run.output
     assert cluster.snapshot() == before
 
 
@@ -138,6 +139,9 @@ def test_sets_do_not_touch_each_other(one_port: Exposure, cluster: Cluster) -> N
     before = cluster.snapshot()
     run = other([exposure.record("theirs", 8004), exposure.record("thief", 8000)])
     assert f"port 8000 on gateway edge is already held by set {exposure.name!r}" in run.said
+    # The table ends a run that was refused, too.
+    assert "PROOF" in run.output.rpartition("TASK")[2]
+    assert "refused: PORT_TAKEN" in run.output.rpartition("TASK")[2]
     run = other([exposure.record("theirs", 8004)])
     assert "SET_SHRINKS set 'other': this run would withdraw 2 of the 3 ports" in run.said
     run = other([])
@@ -155,3 +159,24 @@ def test_sets_do_not_touch_each_other(one_port: Exposure, cluster: Cluster) -> N
     run = exposure.expose([mine])
     assert (run.code, run.changed) == (0, 0), run.output
     assert [item["proof"] for item in run.endpoints] == ["proven"]
+
+
+def test_a_withdrawn_port_must_fall_silent(one_port: Exposure, cluster: Cluster) -> None:
+    """While somebody else serves the very same address and port the withdrawal fails, and says so in its table."""
+    exposure = one_port
+    core = kubernetes.client.CoreV1Api(cluster.client())
+    address = core.read_namespaced_service("edge", exposure.name).status.load_balancer.ingress[0].ip
+    spec = {"selector": {"app": "echo"}, "externalIPs": [address], "ports": [{"port": 8000, "targetPort": 9000}]}
+    other = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "other"}, "spec": spec}
+    core.create_namespaced_service(exposure.echo, other)
+    run = exposure.unexpose(tcp_probe_deadline=3)
+    core.delete_namespaced_service("other", exposure.echo)
+    assert run.code != 0
+    assert "PORT_ANSWERS" in run.said
+    last = run.output.rpartition("TASK")[2]
+    assert f"answers at PORT_ANSWERS: gateway {exposure.name}/edge: port 8000" in " ".join(last.split())
+    run = exposure.expose([exposure.record("first", 8000)])
+    assert run.code == 0, run.output
+    run = exposure.unexpose()
+    assert run.code == 0, run.output
+    assert f"{exposure.echo}/echo:9000  withdrawn: " in run.output.rpartition("TASK")[2]

@@ -16,13 +16,14 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._findings import (
     finding,
     render,
 )
+from ansible_collections.servicemesh.tcp.plugins.module_utils._gone import Inside, closed_endpoints, judge
 from ansible_collections.servicemesh.tcp.plugins.module_utils._lease import Lease
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import gateway_labels, port_name
 from ansible_collections.servicemesh.tcp.plugins.module_utils._plan import exposure_plan, gateway_plan, withdrawal_plan
 from ansible_collections.servicemesh.tcp.plugins.module_utils._portmap import port_map
 from ansible_collections.servicemesh.tcp.plugins.module_utils._sessions import Sessions
 from ansible_collections.servicemesh.tcp.plugins.module_utils._workload import bare_object, new_object
-from ansible_collections.servicemesh.tcp.tests.unit.plugins import audit_texts, plane_findings
+from ansible_collections.servicemesh.tcp.tests.unit.plugins import audit_texts, backend_texts, plane_findings
 from ansible_collections.servicemesh.tcp.tests.unit.plugins.builders import (
     EDGE,
     EDGE_REFERENCE,
@@ -64,6 +65,14 @@ def leased(seconds):
     except Stopped as stopped:
         return [stopped.finding]
     return []
+
+
+def answering(result):
+    """Return the finding of a closed port to which a connection ended like that, while a pod listens."""
+    place = {"namespace": "gateways", "gateway": "edge", "service": "edge"}
+    port = {**place, "name": "a", "port": 8081, "node_port": None, "backend": None}
+    verdict = judge([result], Inside(served=False, listening=("edge-1",)))
+    return [item["hop"] for item in closed_endpoints([port], {}, [], [verdict])]
 
 
 def mapped(*records, gateways=(EDGE,), cluster=None, **arguments):
@@ -255,8 +264,8 @@ TEXTS = {
         " Add it to tcp_gateways, or mend the record's gateway. (did you mean 'edge'?)",
     ),
     "KEY_NOT_BUILT": (
-        lambda: mapped(record(hosts=["a"])),
-        "record 'a': 'hosts' is a key of the design, but this version of the collection does not build it yet."
+        lambda: mapped(record(paths=["/a"])),
+        "record 'a': 'paths' is a key of the design, but this version of the collection does not build it yet."
         " Leave it out, or use a version that lists it in its changelog.",
     ),
     "KEY_UNKNOWN": (
@@ -395,6 +404,13 @@ TEXTS = {
         " 2026-01-01T00:00:00Z), to the same backend. To take it over without cutting a session, give the record adopt:"
         " true, or run this again with -e tcp_adopt=b.",
     ),
+    "PORT_ANSWERS": (
+        lambda: answering({"state": "unseen", "answer": "", "address": "198.18.0.1", "port": 8081}),
+        "gateway gateways/edge: port 8081 was taken away, and is not gone: 198.18.0.1:8081 accepts a session and keeps"
+        " it open; gateway pod edge-1 still listens. Look who serves it there: another Service with that address and"
+        " port, another Gateway for these pods, a load balancer that has not let go of it; or whether the gateway takes"
+        " changes from istiod.",
+    ),
     "PORT_KILLS": (
         lambda: mapped(
             record("b", 7001), cluster=state(gateways=[YOUNG, istio_gateway(("a", 8081), created=DATES[1])])
@@ -523,6 +539,7 @@ TEXTS = {
         "set 'default': the set has no record 'a' on the cluster."
         " Nothing to do; check the spelling if it should have been there.",
     ),
+    **backend_texts.TEXTS,
     **ONBOARDING_TEXTS,
     **plane_findings.TEXTS,
     **OPERATOR_TEXTS,
@@ -569,6 +586,8 @@ def test_a_code_keeps_its_severity():
         "POD_LABEL_NEEDED": "note",
         "PORTS_BORROWED": "warning",
         "PORTS_KEPT": "note",
+        "RULE_CARRIED": "note",
+        "RULE_STALE": "warning",
         "SECURITY_GROUP_RULES": "warning",
         "SELECTOR_WIDE": "warning",
         "SESSIONS_UNSEEN": "warning",

@@ -110,7 +110,7 @@ def test_a_port_map_with_an_error_is_not_carried_out():
     cluster = published(*ABC)
     mapped = port_map([record("a", 0)], [EDGE], cluster)
     plan = exposure_plan(mapped, cluster)
-    assert plan == {"ports": [], "findings": mapped["findings"], "steps": [], "withdrawn": []}
+    assert plan == {"ports": [], "findings": mapped["findings"], "steps": [], "withdrawn": [], "closed": []}
     assert [item["code"] for item in plan["findings"]] == ["PORT_OUT_OF_RANGE"]
 
 
@@ -236,6 +236,14 @@ def test_an_empty_set_without_pruning_stays_as_it_is():
 def test_what_a_run_withdraws_is_told():
     plan = exposed(published(*ABC), ("a", 9081), ("b", 8082))
     assert plan["withdrawn"] == [{"namespace": "gateways", "gateway": "edge", "port": 8083}]
+    # a has moved, so that its port is no withdrawn one; but clients find it closed.
+    assert [item["port"] for item in plan["closed"]] == [8081, 8083]
+
+
+def test_a_port_that_another_record_takes_over_is_not_closed():
+    plan = exposed(published(*ABC), ("a", 8081), ("new", 8082), ("c", 8083))
+    assert [item["port"] for item in plan["withdrawn"]] == [8082]
+    assert plan["closed"] == []
 
 
 RANGE = tuple(("r", port) for port in range(8001, 8005))
@@ -343,5 +351,7 @@ def test_a_withdrawal_keeps_the_source_and_tells_what_was_not_there():
     plan = withdrawal_plan(published(*ABC), names=["x", "b"])
     assert messages(plan["findings"]) == ["WITHDRAW_UNKNOWN set 'default': the set has no record 'x' on the cluster."]
     assert plan["withdrawn"] == [{"namespace": "gateways", "gateway": "edge", "port": 8082}]
+    (closed,) = plan["closed"]
+    assert (closed["name"], closed["port"], closed["target_port"], closed["service"]) == ("b", 8082, 8082, "edge")
     (step,) = [step for step in plan["steps"] if step["object"]["kind"] == "Gateway"]
     assert step["object"]["metadata"]["annotations"] == {"servicemesh.tcp/source": "hosts.yml"}

@@ -238,3 +238,13 @@ def test_pods_that_may_not_be_listed_hide_their_sessions():
     assert EnvoyReader(FakeApi(status=403)).sessions(EDGE) == Sessions(
         problems=("no right to list pods in namespace gateways",)
     )
+
+
+def test_ports_that_pods_listen_on_are_told_and_pods_that_do_not_say(forwards):
+    bound = [{"local_address": {"socket_address": {"port_value": port}}} for port in (15021, 8081)]
+    forwards["a"] = Forward(answer(json.dumps({"listener_statuses": bound}).encode()))
+    forwards["b"] = WebSocketBadStatusException("Handshake status 403", 403)
+    ports, problems = EnvoyReader(FakeApi(pod("a"), pod("b"), pod("new", ready="False"))).listeners(EDGE)
+    assert ports == {"a": {15021, 8081}}
+    assert "no right to get and create pods/portforward" in problems[0]
+    assert EnvoyReader(FakeApi(status=403)).listeners(EDGE) == ({}, ["no right to list pods in namespace gateways"])

@@ -38,6 +38,7 @@ def test_a_record_s_defaults():
                 "target_ports": [None],
                 "node_ports": [None],
                 "protocol": "tcp",
+                "tls": None,
                 "probe": {"mode": "connect", "timeout": 5},
                 "was": None,
                 "adopt": False,
@@ -148,9 +149,14 @@ RECORDS = [
     ),
     ({"timeouts": {}}, [f"KEY_NOT_BUILT record 'a': 'timeouts' {NOT_BUILT}"]),
     ({"backnd": {}}, ["KEY_UNKNOWN record 'a': 'backnd' is not a known key; did you mean 'backend'?"]),
-    ({"protocol": "tls"}, [f"KEY_NOT_BUILT record 'a': 'protocol: tls' {NOT_BUILT}"]),
     ({"protocol": "http"}, [f"KEY_NOT_BUILT record 'a': 'protocol: http' {NOT_BUILT}"]),
-    ({"protocol": "udp"}, [f"{INVALID}protocol: 'udp' is not valid; it must be one of tcp, tls, http."]),
+    (
+        {"protocol": "udp"},
+        [
+            "PROTOCOL_UDP record 'a': protocol is udp, and no Istio gateway carries UDP: Envoy's listeners from a"
+            " Gateway are TCP."
+        ],
+    ),
     ({"gateway": "Edge"}, [f"{INVALID}gateway: 'Edge' is not valid; {LABEL_RULE}."]),
     ({"gateway": None}, [f"{INVALID}gateway: None is not valid; {LABEL_RULE}."]),
     (
@@ -186,7 +192,18 @@ RECORDS = [
         {"probe": {"mode": "postgres", "send": "x"}},
         [f"{INVALID}probe.send: 'x' is not valid; it has no meaning with mode 'postgres'."],
     ),
-    ({"probe": {"from": "pod"}}, [f"KEY_NOT_BUILT record 'a': 'probe.from' {NOT_BUILT}"]),
+    (
+        {"probe": {"from": "pod"}},
+        [f"{INVALID}probe.from: 'pod' is not valid; it must be one of controller, cluster."],
+    ),
+    (
+        {"probe": {"from": "cluster", "send": "x", "half_close": True}},
+        [f"{INVALID}probe.half_close: True is not valid; it is not possible with from: cluster."],
+    ),
+    (
+        {"probe": {"from": "cluster", "proxy_protocol": "v1"}},
+        [f"{INVALID}probe.proxy_protocol: 'v1' is not valid; it is not possible with from: cluster."],
+    ),
     *(
         (
             {"probe": {"timeout": bad}},

@@ -33,6 +33,7 @@ def run(monkeypatch):
                 validated = ArgumentSpecValidator(argument_spec).validate(options)
                 assert not validated.error_messages
                 self.params = validated.validated_parameters
+                self.check_mode = False
 
             def exit_json(self, **result):
                 raise Exit({"failed": False, **result})
@@ -147,3 +148,9 @@ def test_wrong_options_are_refused(run, monkeypatch, options, words):
     result = run(**{"targets": [target], "gateways": [EDGE], **options})
     assert result["failed"]
     assert words in result["msg"]
+
+
+def test_a_target_inside_the_cluster_needs_a_gateway(run):
+    found = run(targets=[{"name": "a", "addresses": ["127.0.0.1"], "port": 1, "from": "cluster"}], **QUICK)
+    assert found["failed"]
+    assert "target a: from: cluster needs the gateway beside which the pod is to run" in found["msg"]
