@@ -18,6 +18,7 @@ def echo_server_steps(
     image_pull_policy: str = "IfNotPresent",
     echo_state: str = "present",
     namespace_state: str = "present",
+    greeter_image: str = "",
 ) -> dict[str, Any]:
     """Plan echo servers; see echo_server_steps.yml."""
     return echo_plan(
@@ -27,6 +28,7 @@ def echo_server_steps(
         pull_policy=str(image_pull_policy),
         echo_state=str(echo_state),
         namespace_state=str(namespace_state),
+        greeter_image=str(greeter_image),
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from ansible.errors import AnsibleFilterError
 from ansible_collections.servicemesh.tcp.plugins.module_utils._onboarding import onboarding_plan, restart_plan
-from ansible_collections.servicemesh.tcp.plugins.plugin_utils._plain import plain_list, plain_state
+from ansible_collections.servicemesh.tcp.plugins.plugin_utils._plain import plain, plain_list, plain_state
 
 NAME = "namespace_steps"
 
@@ -18,6 +18,7 @@ def namespace_steps(
     namespaces_state: str = "present",
     membership: str = "roll",
     phase: str = "join",
+    mesh_coming: Any = None,
 ) -> dict[str, Any]:
     """Plan namespaces' way into a mesh, or out of it; see namespace_steps.yml."""
     wanted, seen = plain_list(NAME, "the input", members), plain_state(NAME, state)
@@ -27,7 +28,13 @@ def namespace_steps(
         )
     if phase == "restart":
         return restart_plan(wanted, seen)
-    return onboarding_plan(wanted, seen, namespaces_state=str(namespaces_state), membership=str(membership))
+    return onboarding_plan(
+        wanted,
+        seen,
+        namespaces_state=str(namespaces_state),
+        membership=str(membership),
+        coming=plain(mesh_coming or {}),
+    )
 
 
 class FilterModule:

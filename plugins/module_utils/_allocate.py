@@ -11,6 +11,7 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from ansible_collections.servicemesh.tcp.plugins.module_utils._backends import namespaces_of
 from ansible_collections.servicemesh.tcp.plugins.module_utils._claims import Claims
 from ansible_collections.servicemesh.tcp.plugins.module_utils._conflicts import Conflicts
 from ansible_collections.servicemesh.tcp.plugins.module_utils._findings import finding
@@ -45,14 +46,18 @@ def allocate(
     conflicts = Conflicts()
     claims = Claims(gateway, set_name)
     placed: dict[int, Entry] = {}
+    # Records that share a port with the one that was placed there first.
+    beside: list[Entry] = []
     asking = [{**entry, "auto": entry["port"] is None} for entry in entries]
     explicit = {entry["port"] for entry in asking}
     _keep(asking, listeners, gateway["pool"], set_name)
     # Kept ones first, then by number: of two that ask for one port the first name gets it.
     for entry in sorted(asking, key=lambda item: (not item["auto"], item["port"] or 0, item["name"])):
         if entry["port"] is not None and _may_have(gateway, entry, foreign, placed, claims, conflicts):
-            placed[entry["port"]] = entry
-            claims.count(entry["name"], entry["backend"]["namespace"], entry["port"])
+            if entry["port"] in placed:
+                beside.append(entry)
+            placed.setdefault(entry["port"], entry)
+            claims.count(entry["name"], namespaces_of(entry), entry["port"])
     seeking = sorted((entry for entry in asking if entry["port"] is None), key=lambda item: item["name"])
     own = {item["port"] for item in listeners}
     claims.offer(list(_free_ports(gateway, {*foreign, *explicit, *placed}, own, prune)))
@@ -61,9 +66,12 @@ def allocate(
     for entry in seeking:
         namespace = entry["backend"]["namespace"]
         number = claims.pick(namespace, placed)
-        if number is not None:
+        closed = [other for other in namespaces_of(entry) if number is not None and not claims.open_to(other, number)]
+        if closed:
+            conflicts.add("CLAIM_MISSING", entry["name"], number, **claims.missing(closed[0]))
+        elif number is not None:
             placed[number] = {**entry, "port": number}
-            claims.count(entry["name"], namespace, number)
+            claims.count(entry["name"], namespaces_of(entry), number)
         elif claims.given(namespace) == "none":
             unclaimed.setdefault(entry["name"], namespace)
         else:
@@ -73,7 +81,7 @@ def allocate(
         findings.append(finding("CLAIM_MISSING", f"record {name!r}", port=AUTO, **claims.missing(namespace)))
     if unserved:
         findings.append(_unserved(gateway, unserved, foreign, {*explicit, *placed}, own, claims))
-    return [placed[number] for number in sorted(placed)], findings
+    return sorted([*placed.values(), *beside], key=lambda item: (item["port"], item["name"])), findings
 
 
 def _keep(
@@ -120,19 +128,20 @@ def _may_have(
     conflicts: Conflicts,
 ) -> bool:
     """Tell whether a record may have the port that it asks for or has; note what stands in its way."""
-    name, number, namespace = entry["name"], entry["port"], entry["backend"]["namespace"]
+    name, number = entry["name"], entry["port"]
+    closed = [namespace for namespace in namespaces_of(entry) if not claims.open_to(namespace, number)]
     values: dict[str, Any] = {"key": "port", "gateway": gateway["name"]}
-    if number in foreign:
+    if number in foreign and not entry.get("joins"):
         conflicts.add_taken(name, number, **values, holder=foreign[number])
-    elif number in placed:
+    elif number in placed and not (entry.get("tls") and placed[number].get("tls")):
         holder = f"record {placed[number]['name']!r} of the same set"
         conflicts.add_taken(name, number, **values, holder=holder)
     elif number in gateway["reserved"]:
         conflicts.add("PORT_RESERVED_BY_GATEWAY", name, number, **values, reserved=written(gateway["reserved"]))
     elif gateway["strict_pool"] and number not in gateway["pool"]:
         conflicts.add("PORT_OUTSIDE_POOL", name, number, **values, pool=written(gateway["pool"]))
-    elif not claims.open_to(namespace, number):
-        conflicts.add("CLAIM_MISSING", name, number, **claims.missing(namespace))
+    elif closed:
+        conflicts.add("CLAIM_MISSING", name, number, **claims.missing(closed[0]))
     else:
         return True
     return False

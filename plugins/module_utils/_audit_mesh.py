@@ -169,7 +169,7 @@ def _chain_row(common: Mapping[str, Any], chain: Mapping[str, Any], mesh: Mesh, 
         "route": f"{chain['virtual_service']} {chain['rule']}" if chain["rule"] else "",
         "since": youngest(common["since"], metadata.get("creationTimestamp", "")),
         "owner": owner_of(metadata) if metadata else common["owner"],
-        "backends": [found.cluster(name) for name in chain["clusters"]],
+        "backends": [found.cluster(name, chain["gateway"].partition("/")[0]) for name in chain["clusters"]],
     }
     row = new_row(port=common["port"], **values)
     if not chain["rule"]:

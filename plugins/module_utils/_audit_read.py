@@ -13,6 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.servicemesh.tcp.plugins.module_utils._audit_parts import host_pods, ready_backends
+from ansible_collections.servicemesh.tcp.plugins.module_utils._audit_subsets import read_members
 from ansible_collections.servicemesh.tcp.plugins.module_utils._client import ApiError
 from ansible_collections.servicemesh.tcp.plugins.module_utils._kinds import collection_path
 from ansible_collections.servicemesh.tcp.plugins.module_utils._read import ISTIO_GROUP, ISTIO_VERSION
@@ -99,6 +100,7 @@ def read_audit(api: Api, certificates: bool = True) -> dict[str, Any]:
         "gateways": found.get(collection_path("Gateway")) or [],
         "virtual_services": found.get(collection_path("VirtualService")) or [],
         "endpoints": found[ENDPOINT_SLICES],
+        "members": read_members(api, state),
         "pods": found[PODS] or [],
         "nodes": found[NODES] or [],
         "policies": found.get(POLICIES) or [],

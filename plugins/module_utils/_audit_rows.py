@@ -11,6 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.servicemesh.tcp.plugins.module_utils._audit_parts import Endpoints
+from ansible_collections.servicemesh.tcp.plugins.module_utils._audit_subsets import Members
+from ansible_collections.servicemesh.tcp.plugins.module_utils._destination_rules import Rules
 
 # Where a chain can break, in the order in which a connection meets it.
 HOPS = ("address", "gateway", "listener", "route", "backend")
@@ -72,9 +74,13 @@ def unseen(row: dict[str, Any], why: str) -> None:
 class Backends:
     """Looks up what is behind a port: Services and their ready endpoints."""
 
-    def __init__(self, services: Iterable[Mapping[str, Any]], endpoints: Endpoints | None) -> None:
+    def __init__(
+        self, services: Iterable[Mapping[str, Any]], endpoints: Endpoints | None, rules: Rules, members: Members
+    ) -> None:
         self.services = {(item["namespace"], item["name"]): item for item in services}
         self._endpoints = endpoints
+        self._rules = rules
+        self._members = members
 
     def service(self, namespace: str, name: str, port: Any) -> dict[str, Any]:
         """Return a backend with its number of ready endpoints and its state.
@@ -99,8 +105,11 @@ class Backends:
         ready = self._endpoints.get((namespace, name), {}).get(entry["name"], 0)
         return {**found, "ready": ready, "state": "ready" if ready else "dead"}
 
-    def cluster(self, name: str) -> dict[str, Any]:
-        """Return the backend behind the name of an Envoy cluster: C(outbound|5432||db.apps.svc.cluster.local)."""
+    def cluster(self, name: str, client: str) -> dict[str, Any]:
+        """Return the backend behind the name of an Envoy cluster: C(outbound|5432||db.apps.svc.cluster.local).
+
+        C(client) is the namespace of the gateway, whose DestinationRules say what a subset is.
+        """
         _direction, port, subset, host = name.split("|", 3)
         service, _dot, rest = host.partition(".")
         namespace, _dot, kind = rest.partition(".")
@@ -108,7 +117,22 @@ class Backends:
         if kind.partition(".")[0] != "svc":
             outside = {"namespace": "", "service": host, "port": number, "subset": subset}
             return {**outside, "ready": None, "state": "outside"}
-        return {**self.service(namespace, service, number), "subset": subset}
+        found = {**self.service(namespace, service, number), "subset": subset}
+        return self._of_subset(found, host, client) if subset and found["state"] in ("ready", "dead") else found
+
+    def _of_subset(self, found: dict[str, Any], host: str, client: str) -> dict[str, Any]:
+        """Return a backend as far as its subset goes: it is missing where no DestinationRule has it."""
+        namespace, service = found["namespace"], found["service"]
+        entry = next(one for one in self.services[namespace, service]["ports"] if one["port"] == found["port"])
+        rule = self._rules.in_force(host, client).subsets.get(found["subset"])
+        if self._rules.known and rule is None:
+            return {**found, "ready": None, "state": "missing"}
+        members = self._members.get(namespace)
+        if rule is None or members is None:
+            return {**found, "ready": None, "state": "unseen"}
+        behind = members.get((service, entry["name"]), ())
+        ready = sum(1 for labels in behind if rule["labels"].items() <= labels.items())
+        return {**found, "ready": ready, "state": "ready" if ready else "dead"}
 
 
 def judge_backends(row: dict[str, Any]) -> None:
@@ -127,7 +151,7 @@ def judge_backends(row: dict[str, Any]) -> None:
 def backend_text(item: Mapping[str, Any]) -> str:
     """Write a backend: C(apps/db:5432)."""
     place = "/".join(filter(None, (item["namespace"], item["service"])))
-    return f"{place}:{item['port']}"
+    return f"{place}:{item['port']}" + (f" subset {item['subset']}" if item["subset"] else "")
 
 
 def backend_trouble(item: Mapping[str, Any]) -> str:

@@ -22,6 +22,7 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._ownership import 
 )
 from ansible_collections.servicemesh.tcp.plugins.module_utils._ranges import written
 from ansible_collections.servicemesh.tcp.plugins.module_utils._reading import suggestion
+from ansible_collections.servicemesh.tcp.plugins.module_utils._tls import one_per_port
 from ansible_collections.servicemesh.tcp.plugins.module_utils._view import View
 
 
@@ -123,8 +124,8 @@ def check_backends(ports: Iterable[Mapping[str, Any]], view: View) -> list[dict[
     """Check that every backend Service is there and has the port; one finding for each record."""
     wanted: dict[tuple[str, str, str], list[int]] = {}
     for port in ports:
-        backend = port["backend"]
-        wanted.setdefault((port["name"], backend["namespace"], backend["service"]), []).append(backend["port"])
+        for backend in port.get("backends") or [port["backend"]]:
+            wanted.setdefault((port["name"], backend["namespace"], backend["service"]), []).append(backend["port"])
     findings = []
     for (name, namespace, service_name), asked in wanted.items():
         subject = f"record {name!r}"
@@ -169,7 +170,7 @@ def check_node_ports(ports: Iterable[Mapping[str, Any]], view: View) -> list[dic
     }
     findings = []
     first: dict[int, str] = {}
-    for port in ports:
+    for port in one_per_port(ports):
         number = port["node_port"]
         if number is None:
             continue

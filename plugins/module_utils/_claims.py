@@ -111,10 +111,10 @@ class Claims:
         """Tell whether a port is open to the set for backends in a namespace, whatever the number of its ports."""
         return self.claims is None or self.claim_of(namespace, port) is not None
 
-    def count(self, record: str, namespace: str, port: int) -> None:
-        """Count a port that a record has been given."""
-        index = None if self.claims is None else self.claim_of(namespace, port)
-        if index is not None:
+    def count(self, record: str, namespaces: Iterable[str], port: int) -> None:
+        """Count a port that a record has been given, once for each claim by which it reaches its backends."""
+        indexes = set() if self.claims is None else {self.claim_of(namespace, port) for namespace in namespaces}
+        for index in sorted(indexes - {None}):
             self._users[index].append(record)
 
     def offer(self, free: Sequence[int]) -> None:

@@ -15,6 +15,7 @@ from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
+from ansible_collections.servicemesh.tcp.plugins.module_utils._backends import clusters_of, namespaces_of
 from ansible_collections.servicemesh.tcp.plugins.module_utils._client import ApiError
 from ansible_collections.servicemesh.tcp.plugins.module_utils._envoy import Gateway, Snapshot
 from ansible_collections.servicemesh.tcp.plugins.module_utils._envoy_view import PodView
@@ -88,7 +89,7 @@ def diagnose(
     state = read(api)
     view = View(state)
     spaces = {port["namespace"] for port in ports}
-    behind = {port["backend"]["namespace"] for port in ports}
+    behind = {namespace for port in ports for namespace in namespaces_of(port)}
     roots = {plane["namespace"] for plane in state["mesh"]["control_planes"]}
     pods = reading.lists("Pod", spaces | behind)
     with _way_in(api, reader, ports, view, planned) as relay:
@@ -187,7 +188,7 @@ class _Trial:
         self._pods: dict[Place, list[str]] = {}
         for port in ports:
             namespace, gateway = place = (port["namespace"], port["gateway"])
-            self._wanted.setdefault(place, set()).add(port["cluster"])
+            self._wanted.setdefault(place, set()).update(clusters_of(port))
             labels = pods_behind(view.services.get((namespace, port["service"])), gateway, namespace)
             self._pods[place] = _running(labels, pods.get(namespace))
         self.looks: dict[Place, Looks] = {}
@@ -249,6 +250,8 @@ class _Trial:
             "timeout": TRIAL_TIMEOUT,
             "proxy_protocol": port["probe"].get("proxy_protocol"),
             "from": port["probe"].get("from"),
+            # Envoy goes no further before it knows which name is meant.
+            **({"tls": True, "sni": port["probe"].get("sni")} if port.get("tls") else {}),
             # One group for all, so that all are held at the same time.
             "gateway": "all",
             "cluster": ["all"],

@@ -1,14 +1,15 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The echo servers of the seeds: one Deployment and one Service per app.
+"""The echo servers of the seeds: one Service per app, and one Deployment, or one for each of its versions.
 
 This module_util is **PRIVATE** and should only be used by this collection. Breaking changes can occur any time.
 """
 
 from __future__ import annotations
 
+import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.servicemesh.tcp.plugins.module_utils._findings import errors, finding
@@ -25,6 +26,7 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._reading import (
     check_port,
     read_count,
     read_dict,
+    read_flag,
     read_label,
     words,
 )
@@ -35,7 +37,10 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._workload import (
     new_object,
 )
 
-APP_KEYS = words("name namespace ports replicas")
+APP_KEYS = words("name namespace ports replicas versions greets")
+# What a server that greets says, seed 001's words; the kubelet puts in what stands in $(...).
+GREETING = "Running on Pod $(POD_NAME). In namespace $(POD_NAMESPACE). With IP address $(POD_IP). I am {name}.\n"
+POD_FIELDS = {"POD_NAME": "metadata.name", "POD_NAMESPACE": "metadata.namespace", "POD_IP": "status.podIP"}
 
 
 def read_apps(raw_apps: Iterable[Any]) -> tuple[list[dict[str, Any]], list[dict[str, str]]]:
@@ -56,6 +61,8 @@ def read_apps(raw_apps: Iterable[Any]) -> tuple[list[dict[str, Any]], list[dict[
             "namespace": read_label(problems, "namespace", app.get("namespace")),
             "ports": [check_port(problems, "ports", port) for port in ports],
             "replicas": read_count(problems, "replicas", app.get("replicas", 1)),
+            "versions": _versions(problems, app.get("versions", [])),
+            "greets": read_flag(problems, "greets", app.get("greets", False)),
         }
         findings += problems.findings
         if not problems.findings:
@@ -75,45 +82,30 @@ def read_apps(raw_apps: Iterable[Any]) -> tuple[list[dict[str, Any]], list[dict[
     return apps, findings
 
 
-def echo_objects(app: Mapping[str, Any], image: str, pull_policy: str) -> list[dict[str, Any]]:
-    """Return one echo server; it answers each line with its own name before it, and logs what it was sent."""
+def _versions(problems: Problems, value: Any) -> list[str]:
+    """Read the versions of an app, none where there is only one."""
+    if not isinstance(value, list) or len(set(map(str, value))) < len(value):
+        problems.invalid("versions", value, "it must be a list of different names")
+        return []
+    return [read_label(problems, "versions", version) for version in value]
+
+
+def deployment_names(app: Mapping[str, Any]) -> dict[str, dict[str, str]]:
+    """Return the names of an app's Deployments, each with the labels by which its pods are known."""
+    if not app["versions"]:
+        return {app["name"]: {"app": app["name"]}}
+    return {f"{app['name']}-{version}": {"app": app["name"], "version": version} for version in app["versions"]}
+
+
+def echo_objects(app: Mapping[str, Any], image: str, pull_policy: str, greeter_image: str = "") -> list[dict[str, Any]]:
+    """Return one app: a Service, and a Deployment for each version, which answers by its own name."""
     name, namespace = app["name"], app["namespace"]
-    labels = {MANAGED_BY_LABEL: COLLECTION, "app": name}
     ports = app["ports"]
-    container = {
-        "name": "echo",
-        "image": image,
-        "imagePullPolicy": pull_policy,
-        # istio samples/tcp-echo: PORT[,PORT...] PREFIX
-        "args": [",".join(str(port) for port in ports), name],
-        "ports": [{"name": f"tcp-{port}", "containerPort": port, "protocol": "TCP"} for port in ports],
-        "readinessProbe": {"tcpSocket": {"port": ports[0]}, "periodSeconds": 2},
-        "resources": {"requests": {"cpu": "10m", "memory": "16Mi"}, "limits": {"cpu": "200m", "memory": "64Mi"}},
-        "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
-    }
-    deployment = new_object(
-        "Deployment",
-        name,
-        namespace,
-        labels,
-        spec={
-            "replicas": app["replicas"],
-            "selector": {"matchLabels": {"app": name}},
-            "template": {
-                "metadata": {"labels": labels},
-                "spec": {
-                    "containers": [container],
-                    "automountServiceAccountToken": False,
-                    "securityContext": {"seccompProfile": {"type": "RuntimeDefault"}},
-                },
-            },
-        },
-    )
     service = new_object(
         "Service",
         name,
         namespace,
-        labels,
+        {MANAGED_BY_LABEL: COLLECTION, "app": name},
         spec={
             "type": "ClusterIP",
             "selector": {"app": name},
@@ -124,7 +116,88 @@ def echo_objects(app: Mapping[str, Any], image: str, pull_policy: str) -> list[d
             ],
         },
     )
-    return [service, deployment]
+    program, used = (_greeter, greeter_image) if app["greets"] else (_echoer, image)
+    return [
+        service,
+        *(
+            _deployment(app, own, labels, {**program(own, ports, used), "imagePullPolicy": pull_policy})
+            for own, labels in deployment_names(app).items()
+        ),
+    ]
+
+
+def _echoer(name: str, ports: Sequence[int], image: str) -> dict[str, Any]:
+    """Return what answers each line with its name before it, and logs what it was sent."""
+    # istio samples/tcp-echo: PORT[,PORT...] PREFIX
+    return {
+        "image": image,
+        "args": [",".join(str(port) for port in ports), name],
+        "resources": {"requests": {"cpu": "10m", "memory": "16Mi"}, "limits": {"cpu": "200m", "memory": "64Mi"}},
+    }
+
+
+def _greeter(name: str, ports: Sequence[int], image: str) -> dict[str, Any]:
+    """Return what speaks first: an Envoy that says who it is and closes the session."""
+    kind = "type.googleapis.com/envoy.extensions.filters.network.direct_response.v3.Config"
+    said = {"@type": kind, "response": {"inline_string": GREETING.format(name=name)}}
+    chain = {"filters": [{"name": "envoy.filters.network.direct_response", "typed_config": said}]}
+    listeners = [
+        {
+            "name": f"tcp-{port}",
+            "address": {"socket_address": {"address": "0.0.0.0", "port_value": port}},
+            "filter_chains": [chain],
+        }
+        for port in ports
+    ]
+    configuration = json.dumps({"static_resources": {"listeners": listeners}}, sort_keys=True)
+    return {
+        "image": image,
+        "command": ["envoy"],
+        # A sidecar's Envoy would share its memory.
+        "args": [
+            "--config-yaml",
+            configuration,
+            "--concurrency",
+            "1",
+            "--log-level",
+            "warning",
+            "--disable-hot-restart",
+        ],
+        "env": [{"name": key, "valueFrom": {"fieldRef": {"fieldPath": path}}} for key, path in POD_FIELDS.items()],
+        "resources": {"requests": {"cpu": "10m", "memory": "48Mi"}, "limits": {"cpu": "500m", "memory": "192Mi"}},
+    }
+
+
+def _deployment(
+    app: Mapping[str, Any], name: str, pod_labels: Mapping[str, str], program: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return one Deployment."""
+    labels = {MANAGED_BY_LABEL: COLLECTION, **pod_labels}
+    container = {
+        "name": "echo",
+        **program,
+        "ports": [{"name": f"tcp-{port}", "containerPort": port, "protocol": "TCP"} for port in app["ports"]],
+        "readinessProbe": {"tcpSocket": {"port": app["ports"][0]}, "periodSeconds": 2},
+        "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
+    }
+    return new_object(
+        "Deployment",
+        name,
+        app["namespace"],
+        labels,
+        spec={
+            "replicas": app["replicas"],
+            "selector": {"matchLabels": dict(pod_labels)},
+            "template": {
+                "metadata": {"labels": labels},
+                "spec": {
+                    "containers": [container],
+                    "automountServiceAccountToken": False,
+                    "securityContext": {"seccompProfile": {"type": "RuntimeDefault"}},
+                },
+            },
+        },
+    )
 
 
 def echo_plan(
@@ -134,18 +207,28 @@ def echo_plan(
     pull_policy: str,
     echo_state: str = "present",
     namespace_state: str = "present",
+    greeter_image: str = "",
 ) -> dict[str, Any]:
     """Plan the echo servers and, where asked, their namespaces: C({steps, findings})."""
     apps, findings = read_apps(apps)
+    findings += [
+        finding(
+            "VALUE_INVALID",
+            f"echo server {app['name']!r}",
+            key="greets",
+            value=True,
+            rule="that needs echo_server_greeter_image, an image with Envoy, such as the proxy of your mesh",
+        )
+        for app in apps
+        if app["greets"] and not greeter_image and echo_state == "present"
+    ]
     view = View(state)
     namespaces = sorted({app["namespace"] for app in apps})
     steps: list[Step] = []
     if echo_state == "absent":
         for app in apps:
-            steps += [
-                remove_step(bare_object("Service", app["name"], app["namespace"])),
-                remove_step(bare_object("Deployment", app["name"], app["namespace"])),
-            ]
+            steps.append(remove_step(bare_object("Service", app["name"], app["namespace"])))
+            steps += [remove_step(bare_object("Deployment", name, app["namespace"])) for name in deployment_names(app)]
         if namespace_state == "present":
             steps += remove_namespaces(namespaces, steps, view)
         return {"steps": [] if errors(findings) else steps, "findings": findings}
@@ -159,5 +242,6 @@ def echo_plan(
                 finding("NAMESPACE_MISSING", "echo servers", namespace=name, argument="echo_namespace_state")
             )
     for app in apps:
-        steps += [apply_step(obj, wait=obj["kind"] == "Deployment") for obj in echo_objects(app, image, pull_policy)]
+        objects = echo_objects(app, image, pull_policy, greeter_image)
+        steps += [apply_step(obj, wait=obj["kind"] == "Deployment") for obj in objects]
     return {"steps": [] if errors(findings) else steps, "findings": findings}

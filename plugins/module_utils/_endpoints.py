@@ -7,10 +7,14 @@ This module_util is **PRIVATE** and should only be used by this collection. Brea
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from ansible_collections.servicemesh.tcp.plugins.module_utils._backends import clusters_of, shares_text
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import gateway_selector
+from ansible_collections.servicemesh.tcp.plugins.module_utils._tls import sni_of
+from ansible_collections.servicemesh.tcp.plugins.module_utils._tls_client import client_of
 
 # What tcp_probe found, as people say it.
 STATES: Mapping[str, str] = {
@@ -74,8 +78,10 @@ def endpoints(
                 "door": "gateway",
                 "addresses": addresses,
                 "port": number,
-                "sni": None,
+                "sni": port["probe"].get("sni") or sni_of(port["tls"]) or None if port.get("tls") else None,
+                "client": client_of(port, addresses, number),
                 "backend": {key: backend[key] for key in ("namespace", "service", "port")},
+                **_shares(port, seen),
                 "proof": "planned" if planned else _proof(port, seen, probed),
                 "milliseconds": _slowest(seen),
                 "detail": "" if planned else _detail(port, addresses, seen, probed),
@@ -84,6 +90,23 @@ def endpoints(
             }
         )
     return report
+
+
+def _shares(port: Mapping[str, Any], seen: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return who gets how much, and the answers that came back, of a port with several backends or a subset."""
+    if "backends" not in port:
+        return {}
+    tally: Counter[str] = Counter()
+    for item in seen:
+        tally.update(item.get("tally", {}))
+    shown = [
+        {
+            **{key: item[key] for key in ("namespace", "service", "port", "weight")},
+            "subset": (item["subset"] or {}).get("name"),
+        }
+        for item in port["backends"]
+    ]
+    return {"backends": shown, "tally": dict(sorted(tally.items()))}
 
 
 def _proof(port: Mapping[str, Any], seen: Sequence[Mapping[str, Any]], probed: bool) -> str:
@@ -168,7 +191,7 @@ def probe_targets(
             "addresses": addresses,
             "port": number,
             "gateway": port["gateway"],
-            "cluster": [port["cluster"]],
+            "cluster": clusters_of(port),
         }
         targets.append(target)
         gateways[port["gateway"]] = {
@@ -189,7 +212,7 @@ def report_lines(report: Iterable[Mapping[str, Any]]) -> list[str]:
     """Return the endpoints as the lines of a table."""
     rows = [("GATEWAY", "ADDRESS", "PORT", "BACKEND", "PROOF")]
     for item in report:
-        backend = item["backend"] or {}
+        backends = item.get("backends") or ([{**item["backend"], "weight": 1}] if item["backend"] else [])
         proof = item["proof"]
         if proof == "proven" and item["milliseconds"] is not None:
             proof += f" in {item['milliseconds']:.0f} ms"
@@ -201,8 +224,9 @@ def report_lines(report: Iterable[Mapping[str, Any]]) -> list[str]:
             (
                 item["gateway"] or "-",
                 ", ".join(item["addresses"]) or "-",
-                str(item["port"] or "-"),
-                f"{backend['namespace']}/{backend['service']}:{backend['port']}" if backend else "-",
+                # Records of TLS share a port.
+                " ".join(filter(None, (str(item["port"] or "-"), item.get("sni")))),
+                shares_text(backends) if backends else "-",
                 proof,
             )
         )

@@ -3,7 +3,9 @@
 """The objects of a set on one gateway: its share of the front Service, Gateway, VirtualService, NetworkPolicy.
 
 A listener here is one port of a set: C({gateway, namespace, service, port, port_name, target_port, node_port, host,
-backend_port}), with C(service) the front Service that carries it. All objects are a pure function of the listeners.
+backend_port}), with C(service) the front Service that carries it. One that leads to more than one plain Service has
+C(destinations), each C({host, port, subset, labels, weight}); C(host) and C(backend_port) are then those of the first.
+All objects are a pure function of the listeners.
 
 This module_util is **PRIVATE** and should only be used by this collection. Breaking changes can occur any time.
 """
@@ -13,12 +15,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ansible_collections.servicemesh.tcp.plugins.module_utils import _tls_objects
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import (
     SOURCE_ANNOTATION,
     gateway_selector,
     set_labels,
     set_object_name,
 )
+from ansible_collections.servicemesh.tcp.plugins.module_utils._tls_objects import RECORDS_ANNOTATION, rule_object_name
 from ansible_collections.servicemesh.tcp.plugins.module_utils._workload import bare_object, new_object
 
 Listeners = Sequence[Mapping[str, Any]]
@@ -33,7 +37,30 @@ def listener_of(port: Mapping[str, Any]) -> dict[str, Any]:
         "backend_port": port["backend"]["port"],
         "adopts": port["adopts"],
         **({"lent": True} if port.get("lent") else {}),
+        **({"destinations": [_destination_of(item) for item in port["backends"]]} if "backends" in port else {}),
+        **({"tls": port["tls"]} if port.get("tls") else {}),
     }
+
+
+def _destination_of(backend: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a backend of the port map as a destination."""
+    subset = backend["subset"] or {"name": "", "labels": None}
+    plain = {"host": backend["host"], "port": backend["port"], "weight": backend["weight"]}
+    return {**plain, "subset": subset["name"], "labels": subset["labels"]}
+
+
+def route_of(listener: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the route of a listener; a single destination gets all, so that it has no weight."""
+    given = listener.get("destinations")
+    if not given:
+        return [{"destination": {"host": listener["host"], "port": {"number": listener["backend_port"]}}}]
+    routes = []
+    for item in given:
+        destination = {"host": item["host"], "port": {"number": item["port"]}}
+        if item["subset"]:
+            destination["subset"] = item["subset"]
+        routes.append({"destination": destination, **({"weight": item["weight"]} if len(given) > 1 else {})})
+    return routes
 
 
 def service_share(name: str, namespace: str, listeners: Listeners, uid: str | None) -> dict[str, Any]:
@@ -70,7 +97,7 @@ def istio_gateway(
     source: str,
     selector: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
-    """Return the Istio Gateway: one server per port; hosts './*' let only this namespace's rules bind."""
+    """Return the Istio Gateway: one server per plain port; hosts './*' let only this namespace's rules bind."""
     name = set_object_name(gateway, set_name)
     result = new_object(
         "Gateway",
@@ -85,34 +112,66 @@ def istio_gateway(
                     "hosts": ["./*"],
                 }
                 for item in listeners
-            ],
+                if not item.get("tls")
+            ]
+            + _tls_objects.servers(listeners),
         },
     )
     result["metadata"]["annotations"] = {SOURCE_ANNOTATION: source}
     return result
 
 
+def virtual_services(gateway: str, namespace: str, set_name: str, listeners: Listeners) -> list[dict[str, Any]]:
+    """Return all VirtualServices of a set on a gateway.
+
+    The first is left out where it would have no rule, which Istio refuses. Each record for which the gateway ends TLS
+    has one of its own.
+    """
+    found = [virtual_service(gateway, namespace, set_name, listeners)]
+    if not any(rule in found[0]["spec"] for rule in ("tcp", "tls")):
+        found = []
+    for item in _tls_objects.ended_here(listeners):
+        name = rule_object_name(gateway, set_name, item["port"], item["hash"])
+        rules = {"tcp": [_tcp_rule(item)]}
+        found.append(_virtual_service(name, gateway, namespace, set_name, item["tls"]["hosts"], rules))
+    return found
+
+
 def virtual_service(gateway: str, namespace: str, set_name: str, listeners: Listeners) -> dict[str, Any]:
-    """Return the VirtualService: one rule per port, visible in the gateway's namespace only."""
-    name = set_object_name(gateway, set_name)
+    """Return the VirtualService of all plain ports, and of all names that are passed through.
+
+    It is visible in the gateway's namespace only.
+    """
+    plain = [_tcp_rule(item) for item in listeners if not item.get("tls")]
+    passed = _tls_objects.rules(listeners, route_of)
+    rules = {**({"tcp": plain} if plain else {}), **({"tls": passed} if passed else {})}
+    result = _virtual_service(set_object_name(gateway, set_name), gateway, namespace, set_name, ["*"], rules)
+    if passed:
+        result["metadata"]["annotations"] = {RECORDS_ANNOTATION: _tls_objects.records_note(listeners)}
+    return result
+
+
+def _virtual_service(
+    name: str, gateway: str, namespace: str, set_name: str, hosts: Sequence[str], rules: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return one VirtualService."""
     return new_object(
         "VirtualService",
         name,
         namespace,
         set_labels(gateway, set_name),
         spec={
-            "hosts": ["*"],
-            "gateways": [name],
+            "hosts": list(hosts),
+            "gateways": [set_object_name(gateway, set_name)],
             "exportTo": ["."],
-            "tcp": [
-                {
-                    "match": [{"port": item["port"]}],
-                    "route": [{"destination": {"host": item["host"], "port": {"number": item["backend_port"]}}}],
-                }
-                for item in listeners
-            ],
+            **rules,
         },
     )
+
+
+def _tcp_rule(item: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the rule of one port."""
+    return {"match": [{"port": item["port"]}], "route": route_of(item)}
 
 
 def network_policy(

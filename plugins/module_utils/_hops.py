@@ -28,6 +28,7 @@ CHAIN: tuple[Callable[[Case], Verdict], ...] = (
     _hops_gateway.listener,
     _hops_gateway.let_in,
     _hops_backend.service,
+    _hops_backend.subset,
     _hops_gateway.cluster,
     _hops_backend.mutual_tls,
     _hops_backend.network_policies,
@@ -37,13 +38,28 @@ CHAIN: tuple[Callable[[Case], Verdict], ...] = (
     _hops_backend.application,
 )
 
+# Hops that each of several backends has of its own.
+OF_A_BACKEND = frozenset(
+    {
+        _hops_backend.service,
+        _hops_backend.subset,
+        _hops_gateway.cluster,
+        _hops_backend.mutual_tls,
+        _hops_backend.network_policies,
+        _hops_backend.accepts,
+        _hops_backend.admits,
+        _hops_backend.sniffing,
+    }
+)
+
 
 def first_broken_hop(case: Case) -> dict[str, str]:
     """Return the verdict on one broken port."""
     for look in CHAIN:
-        found = look(case)
-        if found:
-            return found
+        for one in case.by_backend if look in OF_A_BACKEND else [case]:
+            found = look(one)
+            if found:
+                return found
     return _outside(case)
 
 

@@ -8,21 +8,21 @@ This module_util is **PRIVATE** and should only be used by this collection. Brea
 from __future__ import annotations
 
 from ansible_collections.servicemesh.tcp.plugins.module_utils._authorization import denied_by
+from ansible_collections.servicemesh.tcp.plugins.module_utils._backends import backends_of
 from ansible_collections.servicemesh.tcp.plugins.module_utils._conditions import is_ready
 from ansible_collections.servicemesh.tcp.plugins.module_utils._hops_case import (
     Case,
     end_of,
     why_not_ready,
 )
-from ansible_collections.servicemesh.tcp.plugins.module_utils._istio_ports import protocol_of
+from ansible_collections.servicemesh.tcp.plugins.module_utils._istio_ports import HTTP, protocol_of
 from ansible_collections.servicemesh.tcp.plugins.module_utils._mtls import Setting, mismatch, spoken_mode, wanted_mode
 from ansible_collections.servicemesh.tcp.plugins.module_utils._network_policies import End, blocking
+from ansible_collections.servicemesh.tcp.plugins.module_utils._probe_talk import SERVER_FIRST
 from ansible_collections.servicemesh.tcp.plugins.module_utils._selectors import labels_text
 from ansible_collections.servicemesh.tcp.plugins.module_utils._texts import some
 
 Verdict = "dict[str, str] | None"
-# Modes in which the server speaks first.
-SERVER_FIRST = ("banner", "ssh", "smtp", "ftp", "mysql")
 
 
 def service(case: Case) -> Verdict:
@@ -34,10 +34,33 @@ def service(case: Case) -> Verdict:
     if case.backend_port is None:
         has = some(item["port"] for item in case.backend["ports"] if item["protocol"] == "TCP") or "none"
         return case.found("HOP_BACKEND_PORT", service=place, backend_port=backend["port"], has=has)
-    # An ExternalName has no endpoints of its own.
-    if case.endpoints or case.endpoints is None or case.backend.get("external_name"):
+    # An ExternalName has no endpoints of its own, and a subset is looked at by itself.
+    if case.subset or case.endpoints or case.endpoints is None or case.backend.get("external_name"):
         return None
     return case.found("HOP_BACKEND_EMPTY", service=place, backend_port=backend["port"], why=_why_empty(case))
+
+
+def subset(case: Case) -> Verdict:
+    """The subset in a DestinationRule that reaches the gateway, and its pods."""
+    if not case.subset:
+        return None
+    backend, wanted = case.port["backend"], case.subset
+    values = {"subset": wanted["name"], "labels": labels_text(wanted["labels"])}
+    rules = case.facts.view.rules
+    if rules.known:
+        there = rules.in_force(backend["host"], case.port["namespace"])
+        if there.subsets.get(wanted["name"], {}).get("labels") != wanted["labels"]:
+            named = ", ".join(there.names)
+            return case.found(
+                "HOP_SUBSET_MISSING",
+                **values,
+                host=backend["host"],
+                seen=f"DestinationRule {named} says something else" if named else "there is no DestinationRule for it",
+            )
+    if case.endpoints or case.endpoints is None:
+        return None
+    place = f"{backend['namespace']}/{backend['service']}"
+    return case.found("HOP_SUBSET_EMPTY", **values, service=place, backend_port=backend["port"], why=_why_empty(case))
 
 
 def _why_empty(case: Case) -> str:
@@ -47,9 +70,9 @@ def _why_empty(case: Case) -> str:
         return "it has no selector, and nobody gave it an EndpointSlice with a ready endpoint"
     if case.facts.pods.get(case.port["backend"]["namespace"]) is None:
         return "its pods may not be read"
-    text = labels_text(selector, ", ")
     if not case.backend_pods:
-        return f"no pod has its labels ({text})"
+        wanted = {**selector, **(case.subset or {"labels": {}})["labels"]}
+        return f"no pod has its labels ({labels_text(wanted, ', ')})"
     waiting = [pod for pod in case.backend_pods if not is_ready(pod)]
     if waiting:
         name = waiting[0]["metadata"]["name"]
@@ -107,22 +130,23 @@ def _modes(case: Case) -> tuple[Setting, Setting]:
 def sniffing(case: Case) -> Verdict:
     """A server that speaks first behind a sidecar that waits for the client's first bytes.
 
-    istio.io "Server First Protocols": with PERMISSIVE the sidecar waits for them to tell mTLS from plain bytes, and
-    without a declared protocol to tell HTTP from others.
+    istio.io "Server First Protocols": with PERMISSIVE the sidecar waits for them to tell mTLS from plain bytes, without
+    a declared protocol to tell HTTP from others, and with HTTP declared for a request (seen on the lab).
     """
     silent = any(item["state"] == "no_answer" for item in case.results)
     if case.port["probe"]["mode"] not in SERVER_FIRST or not silent or not case.has_sidecar:
         return None
     spoken, wanted = _modes(case)
     declared = protocol_of(case.backend_port)
-    if spoken.mode != "DISABLE" and declared:
+    if spoken.mode != "DISABLE" and declared and declared not in HTTP:
         return None
     backend = case.port["backend"]
-    why = (
-        f"the gateway sends it plain bytes ({spoken.said_by}) in mode {wanted.mode}"
-        if spoken.mode == "DISABLE"
-        else "its Service's port has no protocol in its name or appProtocol"
-    )
+    if declared in HTTP:
+        why = f"its Service's port is declared as {declared}"
+    elif spoken.mode == "DISABLE":
+        why = f"the gateway sends it plain bytes ({spoken.said_by}) in mode {wanted.mode}"
+    else:
+        why = "its Service's port has no protocol in its name or appProtocol"
     return case.found(
         "HOP_SNIFFING", service=f"{backend['namespace']}/{backend['service']}", backend_port=backend["port"], why=why
     )
@@ -159,13 +183,12 @@ def application(case: Case) -> Verdict:
     """The whole chain stands, and the backend itself says something else, or nothing."""
     if not case.accepted:
         return None
-    where = some(f"{address}:{port}" for address, port in case.endpoints or [])
+    where = some(f"{address}:{port}" for one in case.by_backend for address, port in one.endpoints or [])
     bad = next((item for item in case.results if item["state"] != "proven"), None)
     seen = bad["detail"] if bad else "it closes the session"
-    backend = case.port["backend"]
     return case.found(
         "HOP_APPLICATION",
-        service=f"{backend['namespace']}/{backend['service']}",
+        service=" or ".join(dict.fromkeys(f"{one['namespace']}/{one['service']}" for one in backends_of(case.port))),
         endpoints=where or "its endpoints",
         seen=seen.rstrip("."),
     )

@@ -8,10 +8,12 @@ This module_util is **PRIVATE** and should only be used by this collection. Brea
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import product
 from typing import Any
 
+from ansible_collections.servicemesh.tcp.plugins.module_utils._backends import backends_of, clusters_of
 from ansible_collections.servicemesh.tcp.plugins.module_utils._conditions import is_ready
 from ansible_collections.servicemesh.tcp.plugins.module_utils._envoy import Endpoint
 from ansible_collections.servicemesh.tcp.plugins.module_utils._envoy_view import PodView
@@ -161,6 +163,19 @@ class Case:
 
     # Backend
 
+    @cached_property
+    def by_backend(self) -> list[Case]:
+        """The same case with one of the port's backends each; itself where there is only one."""
+        backends = backends_of(self.port)
+        if len(backends) == 1:
+            return [self]
+        return [replace(self, port={**self.port, **_as_only(item)}) for item in backends]
+
+    @property
+    def subset(self) -> Object | None:
+        """The subset of the port's only backend, V(None) where it is a whole Service."""
+        return backends_of(self.port)[0]["subset"]
+
     @property
     def backend(self) -> Object | None:
         """The Service behind the port."""
@@ -176,9 +191,12 @@ class Case:
 
     @cached_property
     def backend_pods(self) -> list[Object]:
-        """The pods that the backend's Service selects."""
+        """The pods that the backend's Service selects, and its subset."""
         selector = (self.backend or {}).get("selector")
-        return _living(self.facts.pods.get(self.port["backend"]["namespace"]), selector) if selector else []
+        if not selector:
+            return []
+        wanted = {**selector, **(self.subset or {"labels": {}})["labels"]}
+        return _living(self.facts.pods.get(self.port["backend"]["namespace"]), wanted)
 
     @cached_property
     def endpoints(self) -> list[tuple[str, int]] | None:
@@ -186,6 +204,7 @@ class Case:
         slices = self.facts.slices.get(self.port["backend"]["namespace"])
         if slices is None or self.backend_port is None:
             return None
+        among = {pod.get("status", {}).get("podIP") for pod in self.backend_pods} if self.subset else None
         return sorted(
             {
                 (address, port["port"])
@@ -197,6 +216,7 @@ class Case:
                 for endpoint in item.get("endpoints") or []
                 if (endpoint.get("conditions") or {}).get("ready") is not False
                 for address in endpoint["addresses"]
+                if among is None or address in among
             }
         )
 
@@ -225,14 +245,14 @@ class Case:
         )
 
     def grown(self, count: str) -> int | None:
-        """Return by how much a counter of the backend's cluster grew during the trial, V(None) where nobody saw it."""
+        """Return by how much a counter of the backends' clusters grew during the trial, V(None) where nobody saw it."""
         both = [name for name in self.looks.after if name in self.looks.before]
         if not both:
             return None
         total = 0
-        for name in both:
-            now = self.looks.after[name].clusters.get(self.port["cluster"], {})
-            then = self.looks.before[name].clusters.get(self.port["cluster"], {})
+        for name, cluster in product(both, clusters_of(self.port)):
+            now = self.looks.after[name].clusters.get(cluster, {})
+            then = self.looks.before[name].clusters.get(cluster, {})
             for address, endpoint in now.items():
                 total += max(getattr(endpoint, count) - getattr(then.get(address, NOTHING), count), 0)
         return total
@@ -269,6 +289,12 @@ class Case:
 
 
 NOTHING = Endpoint(0, False)
+
+
+def _as_only(backend: Object) -> Object:
+    """Return the keys of a port map's entry that leads to one of its backends only."""
+    plain = {key: backend[key] for key in ("namespace", "service", "port", "host")}
+    return {"backend": plain, "backends": [backend], "cluster": backend["cluster"]}
 
 
 def _by_server(rows: Iterable[Object]) -> dict[tuple[str, int], list[Object]]:

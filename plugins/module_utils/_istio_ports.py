@@ -18,6 +18,8 @@ OPT_OUT_LABEL = "experimental.istio.io/disable-gateway-port-translation"
 PROTOCOLS = frozenset(
     ("tcp", "udp", "grpc", "grpc-web", "http", "http_proxy", "http2", "https", "tls", "mongo", "redis", "mysql")
 )
+# What a sidecar reads as requests before it passes anything on.
+HTTP = frozenset(("http", "http_proxy", "http2", "grpc", "grpc-web"))
 # SMTP, DNS, MySQL, MongoDB are TCP where nothing says otherwise (pkg/config/kube/conversion.go).
 WELL_KNOWN = frozenset((25, 53, 3306, 27017))
 APP_PROTOCOLS = {"kubernetes.io/h2c": "http2", "kubernetes.io/ws": "http", "kubernetes.io/wss": "https"}

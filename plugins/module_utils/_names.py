@@ -149,6 +149,6 @@ def host_of(service: str, namespace: str, cluster_domain: str) -> str:
     return f"{service}.{namespace}.svc.{cluster_domain}"
 
 
-def outbound_cluster(host: str, port: int) -> str:
+def outbound_cluster(host: str, port: int, subset: str = "") -> str:
     """Return the name that Envoy gives to a Service's port (istio pilot/pkg/model/service.go, BuildSubsetKey)."""
-    return f"outbound|{port}||{host}"
+    return f"outbound|{port}|{subset}|{host}"

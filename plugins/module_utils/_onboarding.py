@@ -42,10 +42,10 @@ class _Roll:
 class Onboarding:
     """One plan: the namespaces first, then who is a member, then what the members get."""
 
-    def __init__(self, state: Mapping[str, Any], membership: str) -> None:
+    def __init__(self, state: Mapping[str, Any], membership: str, coming: Mapping[str, Any] | None = None) -> None:
         self.state = state
         self.membership = membership
-        self.meshes = meshes_of(state)
+        self.meshes = meshes_of(state, coming)
         self.findings: Findings = []
         self.namespaces: list[Step] = []
         self.members: list[Step] = []
@@ -171,13 +171,15 @@ def onboarding_plan(
     state: Mapping[str, Any],
     namespaces_state: str = "present",
     membership: str = "roll",
+    coming: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Plan the namespaces' way into their meshes, or out of them: C({steps, findings}).
 
     Namespaces that are withdrawn stay where their C(state) is V(required): those were never asked to be made.
+    C(coming) is a mesh that is not there in check mode, and would be by now.
     """
     members, findings = read_members(raw_members)
-    plan = Onboarding(state, membership)
+    plan = Onboarding(state, membership, coming)
     for member in members:
         if namespaces_state == "absent":
             plan.leave(member, keep=member["state"] == "required")

@@ -20,8 +20,11 @@ Mesh = dict[str, Any]
 DEFAULT = "default"
 
 
-def meshes_of(state: Mapping[str, Any]) -> list[Mesh]:
-    """Return the meshes of a cluster: one for each control plane of OpenShift Service Mesh 2, and for each istiod."""
+def meshes_of(state: Mapping[str, Any], coming: Mapping[str, Any] | None = None) -> list[Mesh]:
+    """Return the meshes of a cluster: one for each control plane of OpenShift Service Mesh 2, and for each istiod.
+
+    C(coming) is one that a run in check mode would have made by now.
+    """
     planes = state["mesh"]["control_planes"]
     found = []
     taken = set()
@@ -35,6 +38,9 @@ def meshes_of(state: Mapping[str, Any]) -> list[Mesh]:
         if (plane["namespace"], plane["name"]) not in taken:
             flavour = "ossm2" if plane.get("member_roll") else "istio"
             found.append(_mesh(flavour, plane["revision"], plane["namespace"], plane))
+    if coming and not any(all(mesh[key] == coming[key] for key in ("flavour", "name", "namespace")) for mesh in found):
+        plane = {"config": {"discovery_selectors": coming["selectors"]}}
+        found.append(_mesh(coming["flavour"], coming["name"], coming["namespace"], plane))
     return found
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ansible_collections.servicemesh.tcp.plugins.module_utils._backends import namespaces_of
 from ansible_collections.servicemesh.tcp.plugins.module_utils._checks import pod_revision
 from ansible_collections.servicemesh.tcp.plugins.module_utils._findings import finding
 from ansible_collections.servicemesh.tcp.plugins.module_utils._istio_mesh import (
@@ -49,7 +50,7 @@ def check_outside(
             planes[gateway["name"]] = plane
         else:
             findings.append(_outside(f"gateway {gateway['name']!r}", gateway["namespace"], plane, view, NO_PROXY))
-    backends = {(item["name"], item["gateway"], item["backend"]["namespace"]) for item in ports}
+    backends = {(item["name"], item["gateway"], namespace) for item in ports for namespace in namespaces_of(item)}
     for name, gateway, namespace in sorted(backends):
         if gateway in planes and view.has_namespace(namespace):
             plane = planes[gateway]

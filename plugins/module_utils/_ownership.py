@@ -29,6 +29,7 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._names import (
 )
 from ansible_collections.servicemesh.tcp.plugins.module_utils._selectors import labels_text
 from ansible_collections.servicemesh.tcp.plugins.module_utils._steps import Step, patch_step, share_step
+from ansible_collections.servicemesh.tcp.plugins.module_utils._tls import one_per_port
 from ansible_collections.servicemesh.tcp.plugins.module_utils._view import View
 from ansible_collections.servicemesh.tcp.plugins.module_utils._workload import bare_object
 
@@ -81,25 +82,30 @@ def mark_steps(gateway: Gateway, view: View, set_name: str) -> list[Step]:
     """
     if not writes_ports(gateway, view):
         return []
-    service = view.services[(gateway["namespace"], gateway["name"])]
     obj = _bare_front(gateway, view)
     obj["metadata"]["labels"] = {GATEWAY_LABEL: gateway["name"]}
     obj["metadata"]["annotations"] = {DEFINITION_ANNOTATION: stored_definition(gateway, set_name)}
-    steps = [share_step(obj, COLLECTION, force=True, adopt=True)]
-    plane = view.plane_of(gateway)
-    if gateway["owner"] == "smcp" and plane:
-        operations = _smcp.settings(plane, gateway["name"], gateway["service"])
-        if operations:
-            steps.append(_plane_step(plane, (service["namespace"], service["name"]), operations))
-    return steps
+    return [share_step(obj, COLLECTION, force=True, adopt=True), *_settings_steps(gateway, view, gateway["service"])]
 
 
 def unmark_steps(gateway: Gateway, view: View) -> list[Step]:
-    """Return the steps that give a gateway back: nothing of it is removed but our label and our annotation."""
+    """Return the steps that give a gateway back: nothing of it is removed but our marks and settings."""
     service = view.front_service(gateway)
     if service is None or service["definition"] is None:
         return []
-    return [share_step(_bare_front(gateway, view), COLLECTION, adopt=True)]
+    # The mark last: by it a removal that was stopped is found again.
+    nothing = {"type": None, "annotations": {}}
+    return [*_settings_steps(gateway, view, nothing), share_step(_bare_front(gateway, view), COLLECTION, adopt=True)]
+
+
+def _settings_steps(gateway: Gateway, view: View, service: Mapping[str, Any]) -> list[Step]:
+    """Return the step that brings a control plane to what a gateway's record says of its Service."""
+    plane = view.plane_of(gateway)
+    if plane is None:
+        return []
+    operations = _smcp.settings(plane, gateway["name"], service)
+    place = (gateway["namespace"], gateway["name"])
+    return [_plane_step(plane, place, operations)] if operations else []
 
 
 def _bare_front(gateway: Gateway, view: View) -> dict[str, Any]:
@@ -271,7 +277,7 @@ def check_ports(gateway: Gateway, ports: Iterable[Mapping[str, Any]], view: View
     if service is None or not is_foreign(gateway) or writes_ports(gateway, view):
         return []
     there = {item["port"]: item["target_port"] for item in service["ports"]}
-    own = (port for port in ports if port["gateway"] == gateway["name"])
+    own = one_per_port(port for port in ports if port["gateway"] == gateway["name"])
     missing = [port for port in own if there.get(port["port"]) != port["target_port"]]
     if not missing:
         return []

@@ -13,6 +13,7 @@ from typing import Any
 
 from ansible_collections.servicemesh.tcp.plugins.module_utils import _exposure
 from ansible_collections.servicemesh.tcp.plugins.module_utils._adopt import adoption_steps
+from ansible_collections.servicemesh.tcp.plugins.module_utils._backend_checks import check_rules_seen
 from ansible_collections.servicemesh.tcp.plugins.module_utils._capacity import check_capacity
 from ansible_collections.servicemesh.tcp.plugins.module_utils._checks import (
     check_gateways,
@@ -20,6 +21,7 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._checks import (
     check_owner,
     pod_revision,
 )
+from ansible_collections.servicemesh.tcp.plugins.module_utils._destination_rules import rule_objects, with_former
 from ansible_collections.servicemesh.tcp.plugins.module_utils._findings import errors, finding
 from ansible_collections.servicemesh.tcp.plugins.module_utils._gateways import read_gateways
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import (
@@ -46,6 +48,7 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._steps import (
     remove_step,
     share_steps,
 )
+from ansible_collections.servicemesh.tcp.plugins.module_utils._tls import one_per_port
 from ansible_collections.servicemesh.tcp.plugins.module_utils._view import View, view_of
 from ansible_collections.servicemesh.tcp.plugins.module_utils._withdrawn import (
     closed_ports,
@@ -171,19 +174,22 @@ def exposure_plan(
     wanted = [_exposure.listener_of(port) for port in ports]
     withdrawn = withdrawn_listeners(wanted, observed, former_hashes(ports, set_name))
     findings = _check_shrinking(wanted, observed, withdrawn, set_name, allow_withdraw, source, view) if prune else []
+    findings += check_rules_seen(observed, view, set_name)
     if not prune:
-        wanted_ports = {(item["namespace"], item["gateway"], item["port"]) for item in wanted}
-        kept = [
-            item
-            for item in withdrawn
-            if item["host"] and (item["namespace"], item["gateway"], item["port"]) not in wanted_ports
-        ]
+        plain_ports = {(item["namespace"], item["gateway"], item["port"]) for item in wanted if not item.get("tls")}
+        ports_of_names = {(item["namespace"], item["gateway"], item["port"]) for item in wanted if item.get("tls")}
+        kept = []
+        for item in withdrawn:
+            place = (item["namespace"], item["gateway"], item["port"])
+            # A port of names is shared with those that stay on it; a plain one is somebody's alone.
+            if item["host"] and place not in plain_ports and (item.get("tls") or place not in ports_of_names):
+                kept.append(item)
         wanted += kept
         findings += _say_kept(kept, set_name)
     gateways = port_map.get("gateways", [])
     adoption = adoption_steps(ports, view.gateways, view.virtual_services.values())
     steps = _set_steps(wanted, observed, view, set_name, source, gateways, adoption)
-    findings += check_capacity(gateways, wanted, steps, view, set_name)
+    findings += check_capacity(gateways, one_per_port(wanted), steps, view, set_name)
     closed = closed_ports(observed, wanted, view)
     return {"ports": ports, **_result(steps, [*mapped, *findings], withdrawn if prune else [], closed)}
 
@@ -200,6 +206,7 @@ def withdrawal_plan(
         for digest, name in sorted(hashes.items(), key=lambda item: item[1])
         if digest not in {item["hash"] for item in observed}
     ]
+    findings += check_rules_seen(observed, view, set_name)
     kept = [item for item in observed if names and item["hash"] not in hashes and item["host"]]
     gone = [item for item in observed if item not in kept]
     # The set keeps the source that it was last written from: a withdrawal is no new declaration.
@@ -300,18 +307,24 @@ def _set_steps(
     closing: list[Step] = []
     manager = set_manager(set_name)
     definitions = {(item["namespace"], item["name"]): item for item in gateways}
-    for place in sorted({*before, *after, *_leftover_places(view, set_name)}):
+    present = _routes_of(view, set_name)
+    # A removal that was stopped leaves rules where there is neither port nor server any more.
+    for place in sorted({*before, *after, *present, *view.rules.places(set_name)}):
         namespace, gateway = place
         listeners = after.get(place, [])
+        doors = one_per_port(listeners)
         numbers = {item["port"] for item in listeners}
-        leaving = [item for item in before.get(place, []) if item["port"] not in numbers]
+        leaving = one_per_port(item for item in before.get(place, []) if item["port"] not in numbers)
         defined = definitions.get(place) or _found_at(place, view, set_name)
         foreign, selector = is_foreign(defined), pod_selector(defined)
         if defined.get("owner") == "smcp":
-            opened, closed = smcp_steps(defined, listeners, leaving, view, set_name)
+            opened, closed = smcp_steps(defined, doors, leaving, view, set_name)
         else:
-            opened, closed = share_steps(defined, listeners, leaving, view, set_name, foreign)
+            opened, closed = share_steps(defined, doors, leaving, view, set_name, foreign)
         opening += opened
+        routes = _exposure.virtual_services(gateway, namespace, set_name, listeners)
+        subsets, surplus = _rule_steps(place, listeners, view, set_name)
+        name = set_object_name(gateway, set_name)
         if listeners:
             reachable = [*listeners, *(leaving if closed else [])]
             # A first policy for pods shuts all that no policy opens, and what else those of others serve nobody knows.
@@ -320,21 +333,45 @@ def _set_steps(
                     apply_step(_exposure.network_policy(gateway, namespace, set_name, reachable, selector), manager)
                 )
             routing += [
+                *subsets,
                 apply_step(_exposure.istio_gateway(gateway, namespace, set_name, listeners, source, selector), manager),
-                apply_step(_exposure.virtual_service(gateway, namespace, set_name, listeners), manager),
+                *(apply_step(item, manager) for item in routes),
             ]
+            closing += surplus
         else:
-            routing.append(remove_step(bare_object("Gateway", set_object_name(gateway, set_name), namespace)))
+            routing.append(remove_step(bare_object("Gateway", name, namespace)))
         closing += closed
         if not listeners:
             # The VirtualService last: what is left of a removal that was stopped is found by it.
-            name = set_object_name(gateway, set_name)
             closing += [remove_step(bare_object(kind, name, namespace)) for kind in ("NetworkPolicy", "VirtualService")]
+            closing += surplus
         elif closed and not foreign:
             closing.append(
                 apply_step(_exposure.network_policy(gateway, namespace, set_name, listeners, selector), manager)
             )
+        written = {item["metadata"]["name"] for item in routes}
+        former = sorted(present[place] - written - (set() if listeners else {name}))
+        closing += [remove_step(bare_object("VirtualService", unused, namespace)) for unused in former]
     return [*opening, *routing, *adoption, *closing]
+
+
+def _rule_steps(
+    place: Place, listeners: Sequence[Mapping[str, Any]], view: View, set_name: str
+) -> tuple[list[Step], list[Step]]:
+    """Return the steps that give a set its subsets before routes lead to them, and that take away those left over."""
+    manager = set_manager(set_name)
+    observed = view.rules.of_set(place, set_name)
+    opening, closing = [], []
+    objects = rule_objects(place, set_name, listeners, view.rules)
+    for obj in objects:
+        first = with_former(obj, observed)
+        opening.append(apply_step(first, manager))
+        if first != obj:
+            closing.append(apply_step(obj, manager))
+    names = {obj["metadata"]["name"] for obj in objects}
+    surplus = sorted(item["name"] for item in observed if item["name"] not in names)
+    closing += [remove_step(bare_object("DestinationRule", name, place[0])) for name in surplus]
+    return opening, closing
 
 
 def _found_at(place: Place, view: View, set_name: str) -> dict[str, Any]:
@@ -344,10 +381,10 @@ def _found_at(place: Place, view: View, set_name: str) -> dict[str, Any]:
     return at_place(place, view, set_name, stored if isinstance(stored, Mapping) else None)
 
 
-def _leftover_places(view: View, set_name: str) -> set[Place]:
-    """Return where a set still has a VirtualService, though neither port nor server (a removal that was stopped)."""
-    return {
-        (item["namespace"], item["labels"].get(GATEWAY_LABEL, ""))
-        for item in view.virtual_services.values()
-        if is_of_set(item["labels"], set_name)
-    }
+def _routes_of(view: View, set_name: str) -> dict[Place, set[str]]:
+    """Return the names of a set's VirtualServices by gateway."""
+    found: dict[Place, set[str]] = defaultdict(set)
+    for item in view.virtual_services.values():
+        if is_of_set(item["labels"], set_name):
+            found[(item["namespace"], item["labels"].get(GATEWAY_LABEL, ""))].add(item["name"])
+    return found

@@ -7,8 +7,10 @@ This module_util is **PRIVATE** and should only be used by this collection. Brea
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
+
+from ansible_collections.servicemesh.tcp.plugins.module_utils._plane_sail import chart_values
 
 DEFAULT = "default"
 
@@ -77,6 +79,21 @@ def _mesh(
         "reason": maker["reason"] if maker and not maker["ready"] else "",
         "injects": istiod["revision"] in state["mesh"]["revisions"],
     }
+
+
+def coming_mesh(plane: Mapping[str, Any], objects: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the mesh that a plan makes, as namespaces join it; empty where only its operator knows its revision.
+
+    A C(RevisionBased) Istio has a revision for each version, and an alias of a version is the operator's to resolve.
+    """
+    if plane["provider"] == "ossm2":
+        return {"flavour": "ossm2", "name": plane["name"], "namespace": plane["namespace"], "selectors": []}
+    spec = next((obj["spec"] for obj in objects if obj["kind"] == "Istio"), {})
+    if (spec.get("updateStrategy") or {}).get("type", "InPlace") != "InPlace":
+        return {}
+    values = spec.get("values") or chart_values(plane)
+    selectors = (values.get("meshConfig") or {}).get("discoverySelectors") or []
+    return {"flavour": "istio", "name": plane["name"], "namespace": plane["namespace"], "selectors": selectors}
 
 
 def mesh_line(mesh: Mapping[str, Any]) -> str:

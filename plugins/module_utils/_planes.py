@@ -19,7 +19,7 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils import (
 from ansible_collections.servicemesh.tcp.plugins.module_utils._findings import errors, finding
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import is_ours
 from ansible_collections.servicemesh.tcp.plugins.module_utils._plane_arguments import read_arguments
-from ansible_collections.servicemesh.tcp.plugins.module_utils._plane_meshes import mesh_line, meshes_of
+from ansible_collections.servicemesh.tcp.plugins.module_utils._plane_meshes import coming_mesh, mesh_line, meshes_of
 from ansible_collections.servicemesh.tcp.plugins.module_utils._plane_objects import OURS, Planned, differences
 from ansible_collections.servicemesh.tcp.plugins.module_utils._steps import Step, apply_step, await_step, remove_step
 from ansible_collections.servicemesh.tcp.plugins.module_utils._workload import namespace_object, new_object
@@ -32,10 +32,10 @@ OPERATORS: Mapping[str, str] = {"ossm2": "servicemeshoperator", "sail": "service
 def plane_plan(
     wanted: Mapping[str, Any], state: Mapping[str, Any], plane_state: str = "present", operator_coming: bool = False
 ) -> dict[str, Any]:
-    """Plan a control plane: C({steps, after, releases, findings, meshes}).
+    """Plan a control plane: C({steps, after, releases, findings, meshes, coming}).
 
-    C(after) are the steps that make sense only when the first ones are in force. With C(operator_coming) the kinds of
-    the operator need not be served yet (check mode of a run that would install it).
+    C(after) are the steps that make sense only when the first ones are in force, C(coming) is the mesh they make. With
+    C(operator_coming) the kinds of the operator need not be served yet (check mode of a run that would install it).
     """
     plane, findings = read_arguments(wanted)
     meshes = meshes_of(state)
@@ -56,7 +56,9 @@ def plane_plan(
         findings += missing
         steps = made + [_write(plane, obj, there) for obj, there in planned.objects]
         after = _rights(plane)
-    return _result(steps, after, planned.releases, findings, lines)
+    result = _result(steps, after, planned.releases, findings, lines)
+    comes = plane_state == "present" and not errors(findings)
+    return {**result, "coming": coming_mesh(plane, [obj for obj, _there in planned.objects]) if comes else {}}
 
 
 def _result(
@@ -75,6 +77,7 @@ def _result(
         "releases": dict(releases or {}),
         "findings": findings,
         "meshes": lines,
+        "coming": {},
     }
 
 

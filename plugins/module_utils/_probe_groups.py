@@ -77,9 +77,17 @@ def judge_group(
     state = {Verdict.PROVEN: "proven", Verdict.UNSEEN: "unseen"}.get(evidence.verdict, "no_upstream")
     for probe in held:
         probe.end(state, evidence.detail, evidence.retry)
+        # One session meets one backend of several; the others must be there as well.
+        if state == "proven" and (missing := _lacking(probe, after[group.gateway])):
+            probe.end("no_upstream", missing)
     if evidence.verdict is not Verdict.SOME or len(group.probes) == 1:
         return []
     return [Group(group.gateway, group.clusters, tuple(half)) for half in _chunks(held, (len(held) + 1) // 2)]
+
+
+def _lacking(probe: Probe, after: Snapshot) -> str:
+    """Say which of a port's clusters has no backend, '' where each has."""
+    return "; ".join(filter(None, (lacks(after, [cluster]) for cluster in sorted(probe.target.clusters))))
 
 
 def _evidence_keys(probe: Probe) -> Collection[Hashable]:

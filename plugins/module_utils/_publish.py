@@ -25,7 +25,9 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._lease import Leas
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import GATEWAY_LABEL
 from ansible_collections.servicemesh.tcp.plugins.module_utils._publication import publication
 from ansible_collections.servicemesh.tcp.plugins.module_utils._read import read
+from ansible_collections.servicemesh.tcp.plugins.module_utils._read_backends import read_backend_pods
 from ansible_collections.servicemesh.tcp.plugins.module_utils._steps import complete
+from ansible_collections.servicemesh.tcp.plugins.module_utils._tls_secrets import read_secrets, wanted_secrets
 
 if TYPE_CHECKING:
     from ansible_collections.servicemesh.tcp.plugins.module_utils._client import Api
@@ -56,6 +58,8 @@ def attempt(api: Api, wanted: Mapping[str, Any], lenient: bool, last: Attempt | 
     """
     for tries_left in reversed(range(TRIES)):
         state = read(api)
+        state.update(read_backend_pods(api, wanted["ports"], state))
+        state["secrets"] = read_secrets(api, wanted_secrets(wanted["ports"], wanted["gateways"]))
         if last is not None and last.state == state:
             return last
         plan = publication(wanted, state)
@@ -136,5 +140,10 @@ def publish(api: Api, wanted: Mapping[str, Any], **clock: Any) -> Attempt:
                     raise
                 continue
             break
-    earlier = [change for change in written if change not in found.changes]
-    return found._replace(changes=[*namespaces, *earlier, *found.changes])
+    earlier = [*namespaces, *(change for change in written if change not in found.changes)]
+    return found._replace(changes=[*earlier, *found.changes], told=_with_earlier(found.told, earlier))
+
+
+def _with_earlier(told: Announcement | None, earlier: Sequence[_apply.Change]) -> Announcement | None:
+    """Put what an earlier attempt of the same run wrote before what the last one said that it would do."""
+    return told and told._replace(lines=list(dict.fromkeys([*(change.text for change in earlier), *told.lines])))

@@ -46,6 +46,16 @@ def read_ports(
     return numbers
 
 
+def read_beside(problems: Problems, key: str, value: Any, count: int, **rules: Any) -> list[int | None]:
+    """Read as many ports as a record has, with the rules of read_ports."""
+    before = len(problems.findings)
+    numbers = read_ports(problems, key, value, **rules)
+    # Where either was refused already, their lengths say nothing.
+    if count and len(problems.findings) == before and len(numbers) != count:
+        problems.invalid(key, value, f"the record has {count} ports and this has {len(numbers)}")
+    return numbers
+
+
 def _read_item(problems: Problems, key: str, item: Any, low: int, auto: bool, proxied: bool) -> Sequence[int]:
     """Read one number or one range; empty where it is neither."""
     first, last = ends(item)

@@ -77,6 +77,7 @@ def read_mesh(reader: Reader) -> dict[str, Any]:
         collection_path("Pod"),
         lambda path: api.metadata(path, labelSelector=_state_mesh.GATEWAY_PODS) if served else [],
     )
+    rules = reader.known_items("DestinationRule")
     smcps = reader.known_items("ServiceMeshControlPlane")
     return {
         "mesh": {
@@ -89,6 +90,7 @@ def read_mesh(reader: Reader) -> dict[str, Any]:
         "services": services,
         "gateways": project("Gateway", _state.gateway) if served else [],
         "virtual_services": project("VirtualService", _state.virtual_service) if served else [],
+        "destination_rules": None if rules is None else [_state.destination_rule(item) for item in rules],
         "workloads": _state_mesh.workloads(pods or [], parse),
         "deployments": project("Deployment", _state.deployment, GATEWAY_LABEL),
         "smcps": None if smcps is None else [_state_smcp.smcp(item) for item in smcps],

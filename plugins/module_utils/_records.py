@@ -10,14 +10,23 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ansible_collections.servicemesh.tcp.plugins.module_utils._backends import (
+    BACKEND_KEYS,
+    backend_entry,
+    calls_for,
+    is_plain,
+    read_backend,
+    read_backends,
+)
 from ansible_collections.servicemesh.tcp.plugins.module_utils._findings import finding
 from ansible_collections.servicemesh.tcp.plugins.module_utils._probe_talk import (
+    KEYS_OF,
     MODES,
     TALK_KEYS,
     TalkError,
     read_talk,
 )
-from ansible_collections.servicemesh.tcp.plugins.module_utils._ranges import read_ports
+from ansible_collections.servicemesh.tcp.plugins.module_utils._ranges import read_beside, read_ports
 from ansible_collections.servicemesh.tcp.plugins.module_utils._reading import (
     Problems,
     check_keys,
@@ -27,9 +36,9 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._reading import (
     read_flag,
     read_label,
     to_number,
-    to_port,
     words,
 )
+from ansible_collections.servicemesh.tcp.plugins.module_utils._tls import check_talk, probe_with_tls, read_tls
 
 # All keys of the design; those that are not in the second table are refused as not built yet.
 RECORD_KEYS = words(
@@ -37,8 +46,7 @@ RECORD_KEYS = words(
     " allow_from deny_from timeouts limits keepalive outliers proxy_protocol fix_protocol probe was"
     " adopt scope"
 )
-RECORD_BUILT = words("name gateway port target_port node_port backend protocol probe was adopt")
-BACKEND_KEYS = words("namespace service port")
+RECORD_BUILT = words("name gateway port target_port node_port backend backends protocol tls hosts probe was adopt")
 PROBE_KEYS = frozenset(["mode", "timeout", *TALK_KEYS])
 PROBE_MODES = (*MODES, "none")
 
@@ -73,24 +81,49 @@ def _read_record(raw: Mapping[str, Any], subject: str) -> tuple[dict[str, Any], 
     name = raw.get("name")
     if not isinstance(name, str) or not name.strip() or not name.isprintable():
         problems.invalid("name", name, "every record needs a name of printable characters")
+    protocol = _protocol(problems, raw.get("protocol", "tcp"))
+    tls = read_tls(problems, raw, protocol)
     record: dict[str, Any] = {
         "name": name,
         "gateway": read_label(problems, "gateway", raw.get("gateway")),
         "ports": read_ports(problems, "port", raw.get("port"), auto=True, proxied=True),
-        "protocol": _protocol(problems, raw.get("protocol", "tcp")),
-        "probe": _probe(problems, raw.get("probe", {})),
+        "protocol": protocol,
+        "tls": tls,
+        "probe": _probe(problems, probe_with_tls(raw.get("probe", {}), tls)),
         "was": _was(problems, raw.get("was"), name),
         "adopt": read_flag(problems, "adopt", raw.get("adopt", False)),
     }
     count = len(record["ports"])
     record["target_ports"] = _beside(problems, "target_port", raw, count, low=1024, proxied=True)
     record["node_ports"] = _beside(problems, "node_port", raw, count)
-    if "backend" in raw:
-        record["backend"] = _backend(problems, raw["backend"], count)
+    if "backend" in raw and "backends" in raw:
+        problems.invalid("backends", raw["backends"], "a record has either backend or backends")
+    elif "backends" in raw:
+        _several(problems, record, raw["backends"])
+    elif "backend" in raw:
+        record["backend"] = read_backend(problems, "backend", raw["backend"], count, BACKEND_KEYS)
     elif set(raw) <= RECORD_BUILT:
         # A misspelt or unbuilt key in its place has its finding already.
         problems.invalid("backend", None, "every record needs its backend: namespace, service and port")
+    check_talk(problems, tls, raw.get("probe"), record["probe"]["mode"], record.get("backend", {}).get("ports", ()))
     return record, problems.findings
+
+
+def _several(problems: Problems, record: dict[str, Any], raw: Any) -> None:
+    """Read C(backends) into a record; one Service as a whole is what C(backend) says."""
+    backends = read_backends(problems, raw, len(record["ports"]))
+    if not backends:
+        return
+    first = {key: backends[0][key] for key in ("namespace", "service", "ports")}
+    record["backend"] = first
+    if not is_plain(backends):
+        if record["tls"]:
+            problems.add("KEY_NOT_BUILT", key="backends with protocol: tls")
+        record["backends"] = backends
+        probe = record["probe"]
+        # One session meets one backend only.
+        if "calls" not in probe and "calls" in KEYS_OF.get(probe["mode"], ()):
+            probe["calls"] = calls_for(backends)
 
 
 def _was(problems: Problems, value: Any, name: Any) -> str | None:
@@ -104,37 +137,16 @@ def _beside(problems: Problems, key: str, raw: Mapping[str, Any], count: int, **
     """Read the ports that go with a record's own, one for each; V(None) for each where the key is not given."""
     if raw.get(key) is None:
         return [None] * count
-    return _matching(problems, key, raw[key], count, **rules)
-
-
-def _matching(problems: Problems, key: str, value: Any, count: int, **rules: Any) -> list[int | None]:
-    """Read as many ports as the record has."""
-    before = len(problems.findings)
-    numbers = read_ports(problems, key, value, **rules)
-    # Where either was refused already, their lengths say nothing.
-    if count and len(problems.findings) == before and len(numbers) != count:
-        problems.invalid(key, value, f"the record has {count} ports and this has {len(numbers)}")
-    return numbers
-
-
-def _backend(problems: Problems, value: Any, count: int) -> dict[str, Any]:
-    """Read the Service behind a record's ports: its port for each of them, a single one serves them all."""
-    backend = read_dict(problems, "backend", value)
-    check_keys(problems, "backend.", backend, BACKEND_KEYS, BACKEND_KEYS)
-    port = backend.get("port")
-    single = to_port(port)
-    ports = _matching(problems, "backend.port", port, count if single is None else 1, repeated=True)
-    return {
-        "namespace": read_label(problems, "backend.namespace", backend.get("namespace")),
-        "service": read_label(problems, "backend.service", backend.get("service")),
-        "ports": ports if single is None else ports * count,
-    }
+    return read_beside(problems, key, raw[key], count, **rules)
 
 
 def _protocol(problems: Problems, value: Any) -> str:
     """Read the protocol of a record."""
-    if value in ("tls", "http"):
+    if value == "http":
         problems.add("KEY_NOT_BUILT", key=f"protocol: {value}")
+        return value
+    if value == "udp":
+        problems.add("PROTOCOL_UDP")
         return value
     return read_choice(problems, "protocol", value, ("tcp", "tls", "http"))
 
@@ -169,16 +181,17 @@ def _check_renamed(records: Iterable[Mapping[str, Any]]) -> list[dict[str, str]]
 
 def entries(record: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return one entry for each port of a record, with C(port) as V(None) where it is to be found by C(auto)."""
-    backend = record["backend"]
-    same = {key: record[key] for key in ("name", "gateway", "protocol", "probe", "was", "adopt")}
-    columns = zip(record["ports"], record["target_ports"], record["node_ports"], backend["ports"], strict=True)
+    same = {key: record[key] for key in ("name", "gateway", "protocol", "tls", "probe", "was", "adopt")}
+    several = record.get("backends", ())
+    columns = zip(record["ports"], record["target_ports"], record["node_ports"], strict=True)
     return [
         {
             **same,
             "port": port,
             "target_port": target,
             "node_port": node_port,
-            "backend": {"namespace": backend["namespace"], "service": backend["service"], "port": behind},
+            "backend": backend_entry(record["backend"], index),
+            **({"backends": [backend_entry(item, index) for item in several]} if several else {}),
         }
-        for port, target, node_port, behind in columns
+        for index, (port, target, node_port) in enumerate(columns)
     ]

@@ -55,6 +55,27 @@ RIGHTS: Mapping[str, tuple[Right, ...]] = {
         Right("sailoperator.io", "istiorevisiontags", WRITE),
         Right("sailoperator.io", "istios", WRITE),
     ),
+    "helm": (
+        Right("", "configmaps", WRITE),
+        Right("", "namespaces", WRITE),
+        Right("", "pods", ("list",)),
+        # Where Helm keeps its releases.
+        Right("", "secrets", (*WRITE, "update")),
+        Right("", "serviceaccounts", WRITE),
+        Right("", "services", WRITE),
+        Right("admissionregistration.k8s.io", "mutatingwebhookconfigurations", WRITE),
+        Right("admissionregistration.k8s.io", "validatingwebhookconfigurations", WRITE),
+        Right("apiextensions.k8s.io", "customresourcedefinitions", ("get", "list", "create", "patch")),
+        Right("apps", "deployments", WRITE),
+        Right("apps", "replicasets", ("list",)),
+        Right("autoscaling", "horizontalpodautoscalers", WRITE),
+        Right("policy", "poddisruptionbudgets", WRITE),
+        # What istiod may do is more than who installs it holds.
+        Right("rbac.authorization.k8s.io", "clusterrolebindings", WRITE),
+        Right("rbac.authorization.k8s.io", "clusterroles", (*WRITE, "bind", "escalate")),
+        Right("rbac.authorization.k8s.io", "rolebindings", WRITE),
+        Right("rbac.authorization.k8s.io", "roles", (*WRITE, "bind", "escalate")),
+    ),
 }
 
 

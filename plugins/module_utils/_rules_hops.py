@@ -208,4 +208,14 @@ RULES: Mapping[str, Rule] = {
         "Mend what is named there, mostly by the rights of docs/rbac.yaml (servicemesh-tcp-diagnose and, for"
         " probe.from: cluster, servicemesh-tcp-probe), and run it again.",
     ),
+    "HOP_SUBSET_EMPTY": Rule(
+        "error",
+        "subset {subset} ({labels}) of backend Service {service} has no ready endpoint on port {backend_port}: {why}.",
+        "Start that version's pods, mend the subset's labels, or give it the weight 0.",
+    ),
+    "HOP_SUBSET_MISSING": Rule(
+        "error",
+        "the gateway's namespace is to see subset {subset} ({labels}) of {host}, but {seen}.",
+        "Run it again: the set's DestinationRule was removed, changed or hidden since.",
+    ),
 }

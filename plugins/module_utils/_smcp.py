@@ -12,11 +12,17 @@ This module_util is **PRIVATE** and should only be used by this collection. Brea
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import record_hash, set_manager
-from ansible_collections.servicemesh.tcp.plugins.module_utils._state_smcp import NOTE_PREFIX, written_note
+from ansible_collections.servicemesh.tcp.plugins.module_utils._state_smcp import (
+    NOTE_PREFIX,
+    SETTINGS_PREFIX,
+    written_note,
+    written_settings,
+)
 
 # What the operator renders where a control plane has no list; a list replaces all of it (maistra istio-operator,
 # resources/helm/v2.5/gateways/istio-ingress/values.yaml).
@@ -107,6 +113,11 @@ def _test(path: Iterable[Any], value: Any) -> dict[str, Any]:
     return {"op": "test", "path": pointer(path), "value": value}
 
 
+def _remove(path: Iterable[Any]) -> dict[str, Any]:
+    """Return the operation that takes a value out."""
+    return {"op": "remove", "path": pointer(path)}
+
+
 def put(plane: Mapping[str, Any], path: Sequence[str], value: Any) -> Operations:
     """Return the operations that set a value, nothing where it is so already.
 
@@ -180,12 +191,12 @@ def closing(
     note = _note(plane, gateway, set_name, staying, began=False, tested=not opened)
     if indexes and section["began"] and not opened and rest == list(DEFAULT_PORTS):
         # The list was ours, and says what the operator does without one.
-        return [_test(path, list(listed)), {"op": "remove", "path": pointer(path)}, *note]
+        return [_test(path, list(listed)), _remove(path), *note]
     changes: Operations = []
     for index in reversed(indexes):
         changes += [
             _test([*path, index, "name"], listed[index].get("name")),
-            {"op": "remove", "path": pointer([*path, index])},
+            _remove([*path, index]),
         ]
     return [*changes, *note]
 
@@ -204,22 +215,55 @@ def _note(
     if text is not None:
         return put(plane, path, text)
     found = at(plane["tree"], path)
-    return [] if found is MISSING else [_test(path, found), {"op": "remove", "path": pointer(path)}]
+    return [] if found is MISSING else [_test(path, found), _remove(path)]
 
 
 def settings(plane: Mapping[str, Any], gateway: str, service: Mapping[str, Any]) -> Operations:
-    """Return the operations for the type and the annotations of a gateway's Service that its record names."""
-    path = [*plane["gateways"][gateway]["path"], "service"]
-    annotations = service["annotations"]
-    wanted: dict[str, Any] = {"metadata": {"annotations": dict(annotations)}} if annotations else {}
+    """Return the operations for the type and the annotations of a gateway's Service that its record names.
+
+    What it does not name any more is given back: what was there before comes back, unless somebody changed it since.
+    """
+    section = plane["gateways"][gateway]
+    base = [*section["path"], "service"]
+    noted = {tuple(item["path"]): item for item in section["settings"]}
+    wanted = {("metadata", "annotations", key): value for key, value in sorted(service["annotations"].items())}
     if service["type"]:
-        wanted["type"] = service["type"]
-    if wanted and at(plane["tree"], path) is MISSING:
-        return put(plane, path, wanted)
-    operations = put(plane, [*path, "type"], wanted["type"]) if "type" in wanted else []
-    where = [*path, "metadata", "annotations"]
-    if annotations and at(plane["tree"], where) is MISSING:
-        return operations + put(plane, where, dict(annotations))
-    for key, value in sorted(annotations.items()):
-        operations += put(plane, [*where, key], value)
+        wanted = {("type",): service["type"], **wanted}
+    # Each operation starts from where the one before leaves the object.
+    draft = {**plane, "tree": copy.deepcopy(plane["tree"])}
+    operations: Operations = []
+    kept = []
+    for path, value in wanted.items():
+        found, note = at(draft["tree"], [*base, *path]), noted.get(path)
+        if note and found == note["ours"]:
+            kept.append({**note, "ours": value})
+        elif found != value:
+            kept.append({"path": [*path], "ours": value, "before": None if found is MISSING else found})
+        operations += _change(draft, [*base, *path], value)
+    for path, note in noted.items():
+        if path not in wanted and at(draft["tree"], [*base, *path]) == note["ours"]:
+            operations += _change(draft, [*base, *path], note["before"])
+    # What is left empty of what was made for a setting goes, as far as all of it was read.
+    made = [[*base, "metadata", "annotations"], *([] if section["more"] else [[*base, "metadata"], base])]
+    for path in made if noted else ():
+        operations += _change(draft, path, None) if at(draft["tree"], path) == {} else []
+    text = written_settings(kept)
+    return operations + _change(draft, ["metadata", "annotations", SETTINGS_PREFIX + gateway], text)
+
+
+def _change(draft: Mapping[str, Any], path: Sequence[str], value: Any) -> Operations:
+    """Return the operations that set a value, or with V(None) take it out, and do so in the draft."""
+    found = at(draft["tree"], path)
+    if value is None and found is MISSING:
+        return []
+    operations = put(draft, path, value) if value is not None else [_test(path, found), _remove(path)]
+    tree = draft["tree"]
+    for key in path[:-1]:
+        if tree.get(key) is None:
+            tree[key] = {}
+        tree = tree[key]
+    if value is None:
+        del tree[path[-1]]
+    else:
+        tree[path[-1]] = value
     return operations

@@ -8,7 +8,7 @@ This module_util is **PRIVATE** and should only be used by this collection. Brea
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from ansible_collections.servicemesh.tcp.plugins.module_utils import _state
@@ -17,6 +17,8 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._in_charge import 
 # Whose ports of which gateway are in a control plane's list, which has no owners inside it: one annotation for each
 # gateway, written in the same patch as the ports, so that the two cannot differ.
 NOTE_PREFIX = "ports.servicemesh.tcp/"
+# What a gateway's record wrote beside the ports, and what was there before, so that it can be given back.
+SETTINGS_PREFIX = "settings.servicemesh.tcp/"
 INGRESS = "istio-ingressgateway"
 
 
@@ -24,12 +26,13 @@ def smcp(obj: Mapping[str, Any]) -> dict[str, Any]:
     """Project a control plane.
 
     C(gateways) are its ingress gateways by the name of their Service, with C(path) to each, the C(sets) that have ports
-    there and whether this collection C(began) its list of ports. C(tree) is what of the object a patch may change, and
+    there and whether this collection C(began) its list of ports, the C(settings) that its record wrote, and whether
+    there is C(more) to its Service than what is kept of it. C(tree) is what of the object a patch may change, and
     C(version) the resource version of it all.
     """
     metadata = obj["metadata"]
     annotations = metadata.get("annotations")
-    notes = {key: value for key, value in (annotations or {}).items() if key.startswith(NOTE_PREFIX)}
+    notes = {key: value for key, value in (annotations or {}).items() if key.startswith((NOTE_PREFIX, SETTINGS_PREFIX))}
     gateways: dict[str, Any] = {}
     tree: dict[str, Any] = {"metadata": {} if annotations is None else {"annotations": notes}}
     spec = obj.get("spec") or {}
@@ -38,6 +41,8 @@ def smcp(obj: Mapping[str, Any]) -> dict[str, Any]:
             "path": path,
             "namespace": (section or {}).get("namespace") or metadata["namespace"],
             **read_note(notes.get(NOTE_PREFIX + name)),
+            "settings": read_settings(notes.get(SETTINGS_PREFIX + name)),
+            "more": _has_more((section or {}).get("service") or {}),
         }
         _graft(tree, {"spec": spec}, path, _settings(section))
     return {
@@ -78,6 +83,13 @@ def _settings(section: Mapping[str, Any] | None) -> dict[str, Any]:
     return {"service": kept}
 
 
+def _has_more(service: Mapping[str, Any]) -> bool:
+    """Tell whether a gateway's Service has keys that C(_settings) does not keep."""
+    return bool(service.keys() - {"type", "ports", "metadata"}) or bool(
+        (service.get("metadata") or {}).keys() - {"annotations"}
+    )
+
+
 def _graft(tree: dict[str, Any], obj: Mapping[str, Any], path: list[str], leaf: Mapping[str, Any]) -> None:
     """Put a leaf into a tree as far as its path is there in an object."""
     for key in path[:-1]:
@@ -104,3 +116,20 @@ def written_note(sets: Mapping[str, list[int]], began: bool) -> str | None:
     if not kept:
         return None
     return json.dumps({"sets": kept, **({"began": True} if began else {})}, sort_keys=True, separators=(",", ":"))
+
+
+def read_settings(text: str | None) -> list[dict[str, Any]]:
+    """Read the annotation with what was set: C(path) below the Service, C(ours), C(before); nonsense says nothing."""
+    try:
+        return [
+            {"path": [str(key) for key in item["path"]], "ours": item["ours"], "before": item["before"]}
+            for item in json.loads(text or "[]")
+        ]
+    except (ValueError, TypeError, KeyError):
+        return []
+
+
+def written_settings(settings: Iterable[Mapping[str, Any]]) -> str | None:
+    """Return the text of that annotation, V(None) where nothing is set."""
+    kept = sorted(settings, key=lambda item: item["path"])
+    return json.dumps(kept, sort_keys=True, separators=(",", ":")) if kept else None

@@ -25,6 +25,7 @@ options:
       operators: Operators, by the role P(servicemesh.tcp.operators#role).
       ossm2: Control planes and member rolls of OpenShift Service Mesh 2.
       sail: Control planes of OpenShift Service Mesh 3 or of the community's Sail operator.
+      helm: Istio's own charts.
 extends_documentation_fragment:
   - kubernetes.core.k8s_auth_options
   - servicemesh.tcp.cluster

@@ -161,6 +161,13 @@ mesh:
       type: list
       elements: dict
       returned: success
+    destination_rules:
+      description:
+        - All Istio DestinationRules with their host, C(exportTo), traffic policy and subsets. C(selects) tells that
+          one is for some workloads of its namespace only. Null where there is no right to list them.
+      type: list
+      elements: dict
+      returned: success
     workloads:
       description:
         - The pods that Istio could take for gateways, read with their metadata only. Those with equal labels in one

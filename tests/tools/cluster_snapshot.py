@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import kubernetes
+from kubernetes.dynamic.exceptions import NotFoundError
 
 PATHS = (
     "/api/v1/namespaces",
@@ -25,12 +26,21 @@ PATHS = (
     "/api/v1/serviceaccounts",
     "/apis/apps/v1/deployments",
     "/apis/autoscaling/v2/horizontalpodautoscalers",
+    "/apis/maistra.io/v1/servicemeshmemberrolls",
+    "/apis/maistra.io/v1/servicemeshmembers",
+    "/apis/maistra.io/v2/servicemeshcontrolplanes",
     "/apis/networking.istio.io/v1beta1/gateways",
     "/apis/networking.istio.io/v1beta1/virtualservices",
     "/apis/networking.k8s.io/v1/networkpolicies",
+    "/apis/operators.coreos.com/v1/operatorgroups",
+    "/apis/operators.coreos.com/v1alpha1/clusterserviceversions",
+    "/apis/operators.coreos.com/v1alpha1/subscriptions",
     "/apis/policy/v1/poddisruptionbudgets",
     "/apis/rbac.authorization.k8s.io/v1/rolebindings",
     "/apis/rbac.authorization.k8s.io/v1/roles",
+    "/apis/sailoperator.io/v1/istiocnis",
+    "/apis/sailoperator.io/v1/istiorevisiontags",
+    "/apis/sailoperator.io/v1/istios",
 )
 # Written by controllers: deployment.kubernetes.io/revision counts rollouts.
 METADATA = ("labels", "ownerReferences", "finalizers")
@@ -47,7 +57,11 @@ def lines(client: kubernetes.client.ApiClient) -> Iterator[str]:
     """Yield one line per object."""
     dynamic = kubernetes.dynamic.DynamicClient(client)
     for path in PATHS:
-        answer = json.loads(dynamic.request("GET", path, serialize=False).data)
+        try:
+            answer = json.loads(dynamic.request("GET", path, serialize=False).data)
+        except NotFoundError:
+            # A kind that is not served has no objects.
+            continue
         for item in answer["items"]:
             if item["metadata"].get("deletionTimestamp"):
                 continue

@@ -23,6 +23,7 @@ import yaml
 from ansible_collections.servicemesh.tcp.plugins.module_utils import _client
 from ansible_collections.servicemesh.tcp.plugins.module_utils._findings import errors, render
 from ansible_collections.servicemesh.tcp.plugins.module_utils._operators import operator_plan
+from ansible_collections.servicemesh.tcp.plugins.module_utils._rights import RIGHTS
 from ansible_collections.servicemesh.tcp.plugins.modules import mesh_preflight, mesh_state, tcp_apply
 from ansible_collections.servicemesh.tcp.tests.unit.plugins.module_run import run_module
 from harness import Cluster, Playbooks, Run
@@ -324,10 +325,15 @@ def test_what_the_ingress_operator_brought_is_left_alone(olm: Olm, install: Call
 
 def test_the_preflight_names_what_is_not_well(olm: Olm, limited: Path) -> None:
     olm.switch("openshift.operator-degraded", "ingress: IngressDegraded: no default router")
+    olm.switch("openshift.operator-unavailable", "ingress: NoPods: none runs")
     olm.switch("olm.catalog-down", "redhat-operators")
     api = _client.Api(SimpleNamespace(params={"kubeconfig": str(limited)}))
     until = time.monotonic() + 30
-    while len((seen := run_module(mesh_preflight, api, rights=["operators", "ossm2", "sail"]))["findings"]) < 2:
+    # Each switch takes effect by itself.
+    trouble = "; ingress: not available (NoPods: none runs) and degraded (IngressDegraded: no default router)"
+    while len((seen := run_module(mesh_preflight, api, rights=list(RIGHTS)))["findings"]) < 2 or not any(
+        line.endswith(trouble) for line in seen["table"]
+    ):
         assert time.monotonic() < until, seen
         time.sleep(0.2)
     assert [(item["code"], item["subject"]) for item in seen["findings"]] == [
@@ -337,7 +343,6 @@ def test_the_preflight_names_what_is_not_well(olm: Olm, limited: Path) -> None:
     table = {" ".join(line[4:].split("  ")[0].split()): line for line in seen["table"]}
     assert table["openshift"] == "ok  openshift          4.18.22"
     assert table["rights"] == "ok  rights             as needed"
-    assert table["cluster operators"].endswith("; ingress: degraded (IngressDegraded: no default router)")
 
 
 @pytest.mark.parametrize(
@@ -379,6 +384,30 @@ def test_a_package_that_left_the_catalogue(olm: Olm, install: Callable[..., Done
         in run.said
     )
     assert "no operators found in package jaeger-product" in run.said
+    # A mirror may have it all the same.
+    olm.switch("olm.jaeger-in-catalog", "true")
+    assert install({"name": "jaeger-product"}).code == 0
+
+
+@pytest.mark.parametrize(
+    ("switch", "said"),
+    [
+        ("olm.never-resolves", "OLM has made no InstallPlan yet"),
+        (
+            "olm.csv-hangs",
+            "ClusterServiceVersion kiali-operator.v2.22.0 is Installing (InstallWaiting: installing: waiting for"
+            " deployment kiali-operator to become ready",
+        ),
+    ],
+)
+def test_what_hangs_is_waited_for_and_named(olm: Olm, install: Callable[..., Done], switch: str, said: str) -> None:
+    olm.switch(switch, "kiali-ossm")
+    run = install(KIALI, seconds=5)
+    assert run.code != 0
+    assert "Not ready after 5 s: Subscription openshift-operators/kiali-ossm: " in run.said
+    assert said in run.said
+    olm.switch(switch, "")
+    assert install(KIALI).code == 0
 
 
 def test_a_catalogue_that_is_down_is_waited_for_and_named(olm: Olm, role: Callable[..., Run]) -> None:

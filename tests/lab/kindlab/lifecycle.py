@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 import time
+from typing import Any
 
 from . import access, apionly, artifacts, balancer, cache, cluster, helm, images, mesh, network, preflight, standins
 from .addresses import Addresses
@@ -194,6 +195,8 @@ def _extras(
     with_helm, others = helm.split(options.extras)
     if with_helm:
         helm.ensure(paths, state, console)
+        if state.mode == "kind":
+            helm.write_values(paths, _plane_settings(paths, state, env, console)["values"])
     state.standins = standins.wanted(others, state.standins)
     # Remembered first: where starting them fails, the next `up` tries again.
     save_state(paths, state)
@@ -203,8 +206,8 @@ def _extras(
     standins.ensure(paths, state, settings, env, console)
 
 
-def _plane_settings(paths: LabPaths, state: LabState, env: dict[str, str], console: Console) -> dict[str, object]:
-    """What the stand-ins need to bring control planes; on a bare lab, Istio's images into the nodes first."""
+def _plane_settings(paths: LabPaths, state: LabState, env: dict[str, str], console: Console) -> dict[str, Any]:
+    """What it takes to bring control planes; on a bare lab, Istio's images into the nodes first."""
     engine = own_engine(paths, env) or Engine("host", env)
     wanted = (images.built if state.images == "built" else images.pulled)(engine.kind == "own", False, env, console)
     if state.bare:

@@ -4,11 +4,14 @@
 
 from __future__ import annotations
 
+import json
+import re
+
 import pytest
 from ansible_collections.servicemesh.tcp.plugins.module_utils._echo import echo_objects, echo_plan, read_apps
 from ansible_collections.servicemesh.tcp.tests.unit.plugins.builders import messages, namespaces, state
 
-APP = {"name": "echo-8081", "namespace": "echo", "ports": [8081, 9081], "replicas": 1}
+APP = {"name": "echo-8081", "namespace": "echo", "ports": [8081, 9081], "replicas": 1, "versions": [], "greets": False}
 OURS = {"echo": {"labels": {"app.kubernetes.io/managed-by": "servicemesh.tcp"}, "terminating": False}}
 
 
@@ -95,7 +98,45 @@ def test_replicas_may_be_chosen():
 
 def test_an_app_s_defaults_and_ports_as_text():
     apps, findings = read_apps([{"name": "a", "namespace": "n", "ports": ["9000"]}])
-    assert (apps, findings) == ([{"name": "a", "namespace": "n", "ports": [9000], "replicas": 1}], [])
+    assert (apps, findings) == ([{**APP, "name": "a", "namespace": "n", "ports": [9000]}], [])
+
+
+def test_versions_stand_behind_one_service():
+    service, *deployments = echo_objects({**APP, "versions": ["v1", "v2"]}, "i", "Always")
+    assert service["spec"]["selector"] == {"app": "echo-8081"}
+    for version, deployment in zip(("v1", "v2"), deployments, strict=True):
+        labels = {"app": "echo-8081", "version": version}
+        template = deployment["spec"]["template"]
+        assert deployment["metadata"]["name"] == f"echo-8081-{version}"
+        assert deployment["spec"]["selector"]["matchLabels"] == labels
+        assert labels.items() <= template["metadata"]["labels"].items()
+        assert template["spec"]["containers"][0]["args"] == ["8081,9081", f"echo-8081-{version}"]
+    found = echo_plan(
+        [{**APP, "versions": ["v1", "v2"]}], state(namespaces=namespaces("echo")), "i", "Always", "absent"
+    )
+    names = [step["object"]["metadata"]["name"] for step in found["steps"]]
+    assert names == ["echo-8081", "echo-8081-v1", "echo-8081-v2"]
+
+
+def test_a_server_that_greets_is_an_envoy_that_knows_its_pod():
+    _service, deployment = echo_objects({**APP, "greets": True}, "i", "Always", "proxy:1")
+    container = deployment["spec"]["template"]["spec"]["containers"][0]
+    assert (container["image"], container["command"]) == ("proxy:1", ["envoy"])
+    listeners = json.loads(container["args"][1])["static_resources"]["listeners"]
+    assert [item["address"]["socket_address"]["port_value"] for item in listeners] == [8081, 9081]
+    said = listeners[0]["filter_chains"][0]["filters"][0]["typed_config"]["response"]["inline_string"]
+    named = set(re.findall(r"\$\((\w+)\)", said))
+    assert named == {item["name"] for item in container["env"]}
+
+
+def test_a_server_that_greets_needs_its_image():
+    found = echo_plan([{**APP, "greets": True}], state(), "i", "Always")
+    assert messages(found["findings"]) == [
+        "VALUE_INVALID echo server 'echo-8081': greets: True is not valid; that needs echo_server_greeter_image, an"
+        " image with Envoy, such as the proxy of your mesh."
+    ]
+    # To remove one, no image is needed.
+    assert echo_plan([{**APP, "greets": True}], state(), "i", "Always", "absent")["findings"] == []
 
 
 INVALID = "VALUE_INVALID echo_apps[0]: "
@@ -111,6 +152,10 @@ INVALID = "VALUE_INVALID echo_apps[0]: "
             "PORT_OUT_OF_RANGE echo_apps[0]: ports 70000 is out of range; allowed is 1 to 65535.",
         ),
         ({"replicas": 0}, f"{INVALID}replicas: 0 is not valid; it must be a whole number from 1 on."),
+        (
+            {"versions": ["v1", "v1"]},
+            f"{INVALID}versions: ['v1', 'v1'] is not valid; it must be a list of different names.",
+        ),
         ({"port": 1}, "KEY_UNKNOWN echo_apps[0]: 'port' is not a known key; did you mean 'ports'?"),
     ],
 )

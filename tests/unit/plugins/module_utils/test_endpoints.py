@@ -7,7 +7,7 @@ from __future__ import annotations
 import pytest
 from ansible_collections.servicemesh.tcp.plugins.module_utils import _endpoints
 from ansible_collections.servicemesh.tcp.plugins.module_utils._portmap import port_map
-from ansible_collections.servicemesh.tcp.tests.unit.plugins.builders import EDGE, front, own_port, record
+from ansible_collections.servicemesh.tcp.tests.unit.plugins.builders import BACKEND, EDGE, front, own_port, record
 
 NODES = [{"name": "a", "addresses": ["10.0.0.1", "10.0.0.2"]}, {"name": "b", "addresses": ["10.0.0.3"]}]
 
@@ -71,6 +71,7 @@ def test_an_endpoint_to_the_leaf():
             "addresses": ["198.18.0.1", "198.18.0.2"],
             "port": 8081,
             "sni": None,
+            "client": None,
             "backend": {"namespace": "apps", "service": "echo", "port": 9000},
             "proof": "proven",
             "milliseconds": 12.4,
@@ -195,6 +196,12 @@ def test_the_table():
     ]
 
 
+def test_the_table_names_the_names_that_share_a_port():
+    records = [record("a", 8443, protocol="tls", hosts=["a.test"]), record("b", 8443, protocol="tls", hosts=["b.test"])]
+    lines = _endpoints.report_lines(_endpoints.endpoints(mapped(*records), [BALANCED], planned=True))
+    assert [line.split()[3:5] for line in lines[1:]] == [["8443", "a.test"], ["8443", "b.test"]]
+
+
 def test_the_table_names_the_broken_hop():
     (item,) = _endpoints.endpoints(mapped(), [BALANCED], results=[result("refused")])
     item["hop"] = {"code": "HOP_PODS_MISSING", "message": "record 'a': gateway gateways/edge has no pod: why."}
@@ -222,3 +229,20 @@ def test_records_that_were_never_planned_stand_in_the_table_as_they_are_written(
         "-        -        -          -             unproven: the run failed before it came to that",
         "-        -        -          -             unproven: old: the run failed before it came to that",
     ]
+
+
+def test_several_backends_have_their_shares_and_what_came_back():
+    subset = {"name": "v1", "labels": {"version": "v1"}}
+    backends = [{**BACKEND, "subset": subset, "weight": 70}, {**BACKEND, "service": "other", "weight": 30}]
+    ports = mapped({**{key: value for key, value in record().items() if key != "backend"}, "backends": backends})
+    hosts = [f"{name}.apps.svc.cluster.local" for name in ("echo", "other")]
+    (target,) = _endpoints.probe_targets(ports, [BALANCED])["targets"]
+    assert target["cluster"] == [f"outbound|9000|v1|{hosts[0]}", f"outbound|9000||{hosts[1]}"]
+    seen = [result(tally={"b": 2, "a": 1}), result(address="198.18.0.2", tally={"a": 1})]
+    (found,) = _endpoints.endpoints(ports, [BALANCED], results=seen)
+    assert found["tally"] == {"a": 2, "b": 2}
+    assert [(item["service"], item["subset"], item["weight"]) for item in found["backends"]] == [
+        ("echo", "v1", 70),
+        ("other", None, 30),
+    ]
+    assert "apps/echo:9000 v1 70%, apps/other:9000 30%" in _endpoints.report_lines([found])[1]

@@ -13,7 +13,7 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._envoy import Endp
 from ansible_collections.servicemesh.tcp.plugins.module_utils._envoy_view import PodView
 from ansible_collections.servicemesh.tcp.plugins.module_utils._findings import CATALOGUE
 from ansible_collections.servicemesh.tcp.plugins.module_utils._hops_case import Case, Facts, Looks
-from ansible_collections.servicemesh.tcp.plugins.module_utils._names import gateway_pod_labels
+from ansible_collections.servicemesh.tcp.plugins.module_utils._names import gateway_pod_labels, set_labels
 from ansible_collections.servicemesh.tcp.plugins.module_utils._portmap import port_map
 from ansible_collections.servicemesh.tcp.plugins.module_utils._view import View
 from ansible_collections.servicemesh.tcp.tests.unit.plugins.builders import (
@@ -127,6 +127,76 @@ def breaks(code, words=""):
         return function
 
     return note
+
+
+def with_versions(chain):
+    """Let the port lead to two versions, which are in order."""
+    subsets = [{"name": name, "labels": {"version": name}} for name in ("v1", "v2")]
+    backend = chain.record.pop("backend")
+    chain.record["backends"] = [{**backend, "subset": subset} for subset in subsets]
+    host = "echo.apps.svc.cluster.local"
+    clusters = [f"outbound|9000|{name}|{host}" for name in ("v1", "v2")]
+    destination = chain.state["virtual_services"][0]["tcp"][0]["destinations"][0]
+    chain.state["virtual_services"][0]["tcp"][0]["destinations"] = [
+        {**destination, "subset": name, "weight": 1} for name in ("v1", "v2")
+    ]
+    own = {"name": "own", "namespace": "gateways", "labels": set_labels("edge", "default"), "created": ""}
+    rule = {**own, "host": host, "export_to": ["."], "selects": False, "traffic_policy": None, "subsets": subsets}
+    chain.state["destination_rules"] = [rule]
+    pods = [pod(f"echo-{name}", "apps", {"app": "echo", "version": name}, f"10.0.0.{name[1]}") for name in ("v1", "v2")]
+    chain.slice["endpoints"][0]["addresses"] = ["10.0.0.1", "10.0.0.2"]
+    chain.more["pods"] = {"gateways": [chain.gateway_pod], "apps": pods}
+    # The trial's session met the first version.
+    counts = {
+        clusters[0]: {"10.0.0.1:9000": Endpoint(1, True, 1, 0)},
+        clusters[1]: {"10.0.0.2:9000": Endpoint(0, True)},
+    }
+    chain.before = look(clusters={name: {} for name in clusters})
+    chain.after = look(sessions=1, clusters=counts)
+    chain.session, chain.outcome = "no_upstream", "no_answer"
+    return rule, pods
+
+
+@breaks("HOP_APPLICATION", "10.0.0.1:9000, 10.0.0.2:9000")
+def versions_in_order(chain):
+    with_versions(chain)
+
+
+@breaks("HOP_SUBSET_EMPTY", "subset v2 (version=v2)")
+def a_version_without_pods(chain):
+    _rule, pods = with_versions(chain)
+    pods.pop()
+
+
+@breaks("HOP_SUBSET_EMPTY", "are not ready")
+def a_version_that_is_not_ready(chain):
+    _rule, pods = with_versions(chain)
+    pods[1]["status"]["conditions"] = []
+    chain.slice["endpoints"][0]["addresses"].remove("10.0.0.2")
+
+
+@breaks("HOP_SUBSET_MISSING", "DestinationRule gateways/own says something else")
+def a_subset_taken_out_of_the_rule(chain):
+    rule, _pods = with_versions(chain)
+    rule["subsets"] = rule["subsets"][:1]
+
+
+@breaks("HOP_SUBSET_MISSING", "there is no DestinationRule for it")
+def a_rule_that_went(chain):
+    with_versions(chain)
+    chain.state["destination_rules"] = []
+
+
+@breaks("HOP_CLUSTER_EMPTY", "outbound|9000|v2|")
+def a_version_that_envoy_has_no_endpoint_for(chain):
+    with_versions(chain)
+    chain.after.clusters["outbound|9000|v2|echo.apps.svc.cluster.local"].clear()
+
+
+@breaks("HOP_ROUTE_TAKEN", "outbound|9000|v1|")
+def a_route_to_one_version_only(chain):
+    with_versions(chain)
+    chain.state["virtual_services"][0]["tcp"][0]["destinations"].pop()
 
 
 @breaks("HOP_FRONT_MISSING", "gateways/edge is not there")
@@ -449,6 +519,12 @@ def plain_to_permissive(chain):
     server_first(chain)
     chain.backend["ports"][0]["name"] = chain.slice["ports"][0]["name"] = "tcp-ssh"
     rule(chain, "DISABLE")
+
+
+@breaks("HOP_SNIFFING", "its Service's port is declared as http")
+def declared_as_http(chain):
+    server_first(chain)
+    chain.backend["ports"][0]["name"] = chain.slice["ports"][0]["name"] = "http-ssh"
 
 
 @breaks("HOP_APPLICATION", "accepts the connection, but: seen as no_answer")

@@ -8,7 +8,7 @@ import copy
 from typing import Any
 
 import pytest
-from ansible_collections.servicemesh.tcp.plugins.module_utils import _apply
+from ansible_collections.servicemesh.tcp.plugins.module_utils import _apply, _publish
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import port_name, set_object_name
 from ansible_collections.servicemesh.tcp.plugins.module_utils._plan import gateway_plan
 from ansible_collections.servicemesh.tcp.plugins.module_utils._publication import publication
@@ -395,6 +395,58 @@ def test_type_and_annotations_of_the_service_are_written_only_where_the_record_n
     assert section_of(api, "edge")["type"] == "NodePort"
     assert section_of(api, "edge")["metadata"] == {"annotations": {"a/b": "c"}}
     assert publish(api, [record("a", 8081)], gateways=[{**OF_SMCP, "service": service}]) == []
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        lambda: with_smcp([port(7000)], type="ClusterIP", metadata={"annotations": {"a/b": "theirs"}}),
+        lambda: with_smcp([port(7000)], metadata={"labels": {"x": "y"}}),
+        lambda: with_smcp([port(7000)]),
+        with_smcp,
+    ],
+)
+@pytest.mark.parametrize("named", [{"type": "NodePort"}, {"type": "NodePort", "annotations": {"a/b": "c", "d": "e"}}])
+def test_type_and_annotations_are_given_back_with_the_gateway(start, named):
+    api = start()
+    before = copy.deepcopy(api.objects[PLANE].full()["spec"])
+    publish(api, [record("a", 8081)], gateways=[{**OF_SMCP, "service": named}])
+    changed = {**named, "type": "LoadBalancer"}
+    publish(api, [record("a", 8081)], gateways=[{**OF_SMCP, "service": changed}])
+    assert section_of(api, "edge")["type"] == "LoadBalancer"
+    withdraw(api)
+    make_gateways(api, [{**OF_SMCP, "service": changed}], gateways_state="absent")
+    after = api.objects[PLANE].full()
+    # An empty Service may be left of a list of ports that was ours.
+    section = after["spec"]["gateways"]["additionalIngress"]["edge"]
+    if not section.get("service"):
+        section.pop("service", None)
+    assert after["spec"] == before
+    assert not after["metadata"].get("annotations")
+
+
+def test_a_run_that_plans_anew_halfway_still_shows_all_that_it_wrote():
+    api = with_smcp()
+    own = {"name": "own", "namespace": "gateways", "service": {"type": "ClusterIP"}}
+    records = [record("a", 8081), record("b", 8081, gateway="own")]
+    gateways = [own, {**OF_SMCP, "service": {"type": "NodePort"}}]
+    done = _publish.publish(api, wanted(ports=records, gateways=gateways, gateways_state="present"))
+    texts = [change.text for change in done.changes if change.action != "nothing"]
+    # The type and the ports are two patches of what was not there, and the second takes another look.
+    assert texts.count("change ServiceMeshControlPlane gateways/basic") == 2
+    assert [text for text in texts if text not in done.told.lines] == []
+
+
+def test_a_setting_that_is_not_named_any_more_is_given_back_and_one_that_somebody_changed_is_his():
+    api = with_smcp([port(7000)], type="ClusterIP")
+    named = {"type": "NodePort", "annotations": {"a/b": "c", "d": "e"}}
+    publish(api, [record("a", 8081)], gateways=[{**OF_SMCP, "service": named}])
+    section = api.objects[PLANE].shares[BY_HAND]["spec"]["gateways"]["additionalIngress"]["edge"]["service"]
+    section["metadata"]["annotations"]["d"] = "his"
+    publish(api, [record("a", 8081)], gateways=[OF_SMCP])
+    assert section_of(api, "edge")["type"] == "ClusterIP"
+    assert section_of(api, "edge")["metadata"] == {"annotations": {"d": "his"}}
+    assert publish(api, [record("a", 8081)], gateways=[OF_SMCP]) == []
 
 
 def test_a_control_plane_under_gitops_is_left_alone_unless_told():

@@ -6,10 +6,12 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.servicemesh.tcp.plugins.module_utils import _apply
+from ansible_collections.servicemesh.tcp.plugins.module_utils._onboarding import onboarding_plan
 from ansible_collections.servicemesh.tcp.plugins.module_utils._planes import plane_plan
 from ansible_collections.servicemesh.tcp.plugins.module_utils._read import read
 from ansible_collections.servicemesh.tcp.plugins.module_utils._steps import complete
 from ansible_collections.servicemesh.tcp.plugins.module_utils._workload import new_object
+from ansible_collections.servicemesh.tcp.tests.unit.plugins.builders import step_lines
 from ansible_collections.servicemesh.tcp.tests.unit.plugins.fake_api import FakeApi
 
 SMCP = {"provider": "ossm2", "namespace": "mesh", "namespace_state": "present"}
@@ -326,3 +328,44 @@ def test_helm_does_not_take_over_somebody_elses_istiod():
     assert codes(refused) == ["PLANE_NOT_OURS"]
     assert refused["releases"] == {}
     assert codes(plan(api, HELM, plane_state="absent")) == ["PLANE_NOT_OURS"]
+
+
+SELECTORS = [{"matchLabels": {"mesh": "a"}}]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "written", "labels"),
+    [
+        (SMCP, ["present Namespace shop", "merged ServiceMeshMemberRoll mesh/default"], {}),
+        ({**SAIL, "discovery_selectors": SELECTORS}, ["present Namespace shop"], {"mesh": "a"}),
+        (
+            {**SAIL, "definition": {"spec": {"values": {"meshConfig": {"discoverySelectors": SELECTORS}}}}},
+            ["present Namespace shop"],
+            {"mesh": "a"},
+        ),
+    ],
+)
+def test_namespaces_are_planned_into_a_mesh_that_is_coming(wanted, written, labels):
+    api, shop = cluster(), [{"name": "shop", "state": "present"}]
+    coming = plan(api, wanted)["coming"]
+    joined = onboarding_plan(shop, read(api, ["mesh", "members"]), coming=coming)
+    assert joined["findings"] == []
+    assert step_lines(joined) == written
+    assert joined["steps"][0]["object"]["metadata"]["labels"] == {**OURS, **labels}
+    # Once it is there it counts once.
+    run(api, wanted)
+    api.add(istiod("istiod", wanted["namespace"], plan(api, wanted)["coming"]["name"]))
+    assert onboarding_plan(shop, read(api, ["mesh", "members"]), coming=coming)["findings"] == []
+
+
+@pytest.mark.parametrize(
+    ("wanted", "arguments"),
+    [
+        ({**SAIL, "update_strategy": "RevisionBased"}, {}),
+        ({**SMCP, "version": "2"}, {}),
+        (SMCP, {"plane_state": "absent"}),
+        ({"provider": "existing"}, {}),
+    ],
+)
+def test_no_mesh_is_coming_where_none_is_made_or_its_revision_is_not_known(wanted, arguments):
+    assert plan(cluster(), wanted, **arguments)["coming"] == {}

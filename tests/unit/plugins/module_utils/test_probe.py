@@ -410,6 +410,17 @@ def test_without_a_gateway_an_open_session_is_unseen():
     assert (result["state"], result["attempts"], asked) == ("unseen", 1, 0)
 
 
+@pytest.mark.parametrize(("there", "state"), [(True, "proven"), (False, "no_upstream")])
+def test_of_several_clusters_each_has_a_backend(there, state):
+    async def scenario(lab):
+        await lab.gateway_port("other", healthy=there)
+        return await probe(lab, silent(await lab.gateway_port("c")) | {"cluster": ["c", "other"]})
+
+    (result,) = run(scenario)
+    assert result["state"] == state
+    assert there or "takes none of the 1 endpoint(s) of cluster other for healthy" in result["detail"]
+
+
 def test_ports_that_share_a_cluster_are_proven_together():
     async def scenario(lab):
         ports = [await lab.gateway_port("c") for _ in range(3)]

