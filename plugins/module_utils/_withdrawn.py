@@ -53,6 +53,7 @@ def closed_ports(
     observed: Iterable[Mapping[str, Any]],
     stays: Iterable[Mapping[str, Any]],
     view: View,
+    set_name: str,
     names: Mapping[str, str] | None = None,
 ) -> list[dict[str, Any]]:
     """Return the observed listeners whose port the set gives up, with all that tells whether it still answers.
@@ -64,8 +65,12 @@ def closed_ports(
     for item in observed:
         if (item["namespace"], item["gateway"], item["port"]) in kept:
             continue
-        front = view.services.get((item["namespace"], item["service"]), {"ports": []})
-        node_ports = [port["node_port"] for port in front["ports"] if port["port"] == item["port"]]
+        front = view.services.get((item["namespace"], item["service"]))
+        shared = front and item.get("tls") and item["port"] in view.ports_of_other_sets(front, set_name)
+        if shared or (item.get("tls") and item.get("lent")):
+            # A port of names stays open for the names of others.
+            continue
+        node_ports = [port["node_port"] for port in (front or {"ports": ()})["ports"] if port["port"] == item["port"]]
         closed.append(
             {
                 **{key: item[key] for key in ("namespace", "gateway", "service", "port", "target_port")},

@@ -104,8 +104,8 @@ def test_without_being_asked_nobody_looks_for_any(api):
     [
         ({"mode": "connect"}, "10.0.0.1", "nc 10.0.0.1 443"),
         ({"mode": "http", "tls": True, "path": "/ready"}, "::1", "curl https://[::1]:443/ready"),
-        ({"mode": "tls"}, "db.test", "openssl s_client -connect db.test:443 -servername x.test"),
+        ({"mode": "tls"}, "db.test", "openssl s_client -connect db.test:443"),
     ],
 )
 def test_the_client_is_one_for_the_protocol(probe, address, line):
-    assert client_line({"probe": probe}, address, 443, "x.test") == line
+    assert client_line(probe, address, 443) == line
