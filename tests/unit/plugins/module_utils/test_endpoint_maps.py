@@ -7,11 +7,22 @@ from __future__ import annotations
 import json
 
 import pytest
-from ansible_collections.servicemesh.tcp.plugins.module_utils._endpoint_maps import client_line, map_name
+from ansible_collections.servicemesh.tcp.plugins.module_utils._endpoint_maps import (
+    client_line,
+    endpoint_maps,
+    map_name,
+)
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import short_hash
+from ansible_collections.servicemesh.tcp.plugins.module_utils._portmap import port_map
 from ansible_collections.servicemesh.tcp.plugins.module_utils._workload import bare_object
 from ansible_collections.servicemesh.tcp.plugins.modules import tcp_publish
-from ansible_collections.servicemesh.tcp.tests.unit.plugins.builders import EDGE, EDGE_REFERENCE, record
+from ansible_collections.servicemesh.tcp.tests.unit.plugins.builders import (
+    EDGE,
+    EDGE_REFERENCE,
+    front,
+    own_port,
+    record,
+)
 from ansible_collections.servicemesh.tcp.tests.unit.plugins.module_run import run_module
 from ansible_collections.servicemesh.tcp.tests.unit.plugins.whole_runs import mesh_cluster
 
@@ -97,6 +108,18 @@ def test_without_being_asked_nobody_looks_for_any(api):
     published(api, "a", publish_endpoints=False)
     run_module(tcp_publish, api, state="absent")
     assert not [path for _method, path in api.log if "configmaps/" in path and BACKEND["namespace"] in path]
+
+
+def test_a_door_of_tls_tells_its_name_and_its_clients():
+    names = {"protocol": "tls", "tls": {"mode": "passthrough"}, "hosts": ["a.test"]}
+    ports = port_map([record("a", 8443, **names)], [EDGE])["ports"]
+    edge = front([own_port("a", 8443)], type="LoadBalancer", addresses=["198.18.0.1"])
+    (told,) = endpoint_maps(ports, [edge], []).values()
+    (endpoint,) = json.loads(told["data"]["endpoints.json"])["endpoints"]
+    assert endpoint["sni"] == "a.test"
+    assert endpoint["client"][0].startswith("openssl s_client -connect 198.18.0.1:8443 -servername a.test ")
+    assert "sni = a.test" in endpoint["stunnel"]
+    assert "198.18.0.1 port 8443 (TLS server name a.test) leads" in told["data"]["README.txt"]
 
 
 @pytest.mark.parametrize(
