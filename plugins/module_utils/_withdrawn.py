@@ -67,7 +67,9 @@ def closed_ports(
     for item in one_per_port(observed):
         front = view.services.get((item["namespace"], item["service"]), {"ports": [], "managers": {}})
         place = (item["namespace"], item["gateway"], item["port"])
-        if place in kept or item["port"] in view.ports_of_other_sets(front, set_name):
+        if place in kept:
+            continue
+        if item.get("tls") and (item.get("lent") or item["port"] in view.ports_of_other_sets(front, set_name)):
             continue
         node_ports = [port["node_port"] for port in front["ports"] if port["port"] == item["port"]]
         closed.append(
