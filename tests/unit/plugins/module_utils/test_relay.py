@@ -87,9 +87,10 @@ class Pod:
             wire.send(b"\0HTTP/1.1 200 OK\r\nserver: envoy\r\n\r\n", ABNF.OPCODE_BINARY)
             thread = threading.Thread(target=self._back, args=(there, wire), daemon=True)
             thread.start()
-            while (frame := wire.recv_data()[1]) and frame[0] == 0:
-                there.sendall(frame[1:])
+            # A prober that has seen enough closes the session under it.
             with contextlib.suppress(OSError):
+                while (frame := wire.recv_data()[1]) and frame[0] == 0:
+                    there.sendall(frame[1:])
                 there.shutdown(socket.SHUT_RDWR)
             thread.join()
 
