@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from ansible_collections.servicemesh.tcp.plugins.module_utils._envoy import Clusters, parse_clusters
 from ansible_collections.servicemesh.tcp.plugins.module_utils._sessions import STATS_PATH, parse_listeners
 
-# Listeners that drain take no new session, and are not among these (Envoy, source/server/admin/listeners_handler.cc).
+# What the workers of an Envoy listen on now.
 LISTENERS_PATH = "/listeners?format=json"
 VIEW_PATHS = (
     "/clusters?format=json",
