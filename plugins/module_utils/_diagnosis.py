@@ -217,8 +217,11 @@ class _Trial:
             {"name": "health", "addresses": [address], "port": HEALTH_PORT, "timeout": TRIAL_TIMEOUT, "from": origin}
             for address, origin in origins.items()
         ]
+        # Without a pod to come from, what a session would meet is no word on the port.
+        stranded = bool(self._relay and self._relay.why)
+        tries = [item for item in [*targets, *health] if not (stranded and item["from"] == "cluster")]
         prober = Prober(
-            [parse_target(item) for item in [*targets, *health]],
+            [parse_target(item) for item in tries],
             observe,
             deadline=0,
             hold=TRIAL_HOLD,

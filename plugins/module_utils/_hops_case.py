@@ -204,6 +204,9 @@ class Case:
         slices = self.facts.slices.get(self.port["backend"]["namespace"])
         if slices is None or self.backend_port is None:
             return None
+        # Which of them are the subset's, the pods' labels tell.
+        if self.subset and self.facts.pods.get(self.port["backend"]["namespace"]) is None:
+            return None
         among = {pod.get("status", {}).get("podIP") for pod in self.backend_pods} if self.subset else None
         return sorted(
             {
@@ -281,6 +284,9 @@ class Case:
         ]
         if any(now.get(self.target, 0) > then.get(self.target, 0) for now, then in counted):
             return True
+        if not self.trial:
+            # Nobody came, so that it says nothing that none was counted.
+            return None
         # A session that was cut is counted no more.
         return False if self.state in SHUT or (counted and not self.state) else None
 

@@ -190,7 +190,7 @@ def exposure_plan(
     adoption = adoption_steps(ports, view.gateways, view.virtual_services.values())
     steps = _set_steps(wanted, observed, view, set_name, source, gateways, adoption)
     findings += check_capacity(gateways, one_per_port(wanted), steps, view, set_name)
-    closed = closed_ports(observed, wanted, view)
+    closed = closed_ports(observed, wanted, view, set_name)
     return {"ports": ports, **_result(steps, [*mapped, *findings], withdrawn if prune else [], closed)}
 
 
@@ -211,7 +211,7 @@ def withdrawal_plan(
     gone = [item for item in observed if item not in kept]
     # The set keeps the source that it was last written from: a withdrawal is no new declaration.
     steps = _set_steps(kept, observed, view, set_name, view.source_of(set_name))
-    return _result(steps, findings, gone, closed_ports(observed, kept, view, hashes))
+    return _result(steps, findings, gone, closed_ports(observed, kept, view, set_name, hashes))
 
 
 def _result(

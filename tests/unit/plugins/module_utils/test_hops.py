@@ -571,6 +571,13 @@ def test_the_verdict(name):
     assert words in verdict["message"]
 
 
+def test_without_the_right_to_read_pods_no_subset_is_called_empty():
+    chain = Chain()
+    with_versions(chain)
+    chain.more["pods"] = {"gateways": [chain.gateway_pod], "apps": None}
+    assert chain.verdict()["code"] == "HOP_APPLICATION"
+
+
 def test_every_verdict_is_reached():
     reached = {code for _function, code, _words in BREAKAGES.values()}
     assert reached == {code for code in CATALOGUE if code.startswith("HOP_")}

@@ -311,9 +311,13 @@ def test_who_leaves_a_shared_port_waits_for_nobody():
     api = tls_cluster()
     publish(api, [passed("a", "a.example.com")])
     publish(api, [passed("b", "b.example.com")], set_name="other")
-    shares = [step for step in withdrawal_plan(state_of(api))["steps"] if step["object"]["kind"] == "Service"]
-    assert [step.get("drain", []) for step in shares] == [[]]
+    plan = withdrawal_plan(state_of(api))
+    assert [step.get("drain", []) for step in plan["steps"] if step["object"]["kind"] == "Service"] == [[]]
+    # The port goes on answering for the other set's name, so nobody is to find it closed.
+    assert plan["closed"] == []
     withdraw(api)
+    publish(api, [passed("b", "b.example.com"), passed("c", "c.example.com")], set_name="other")
+    assert [item["port"] for item in withdrawal_plan(state_of(api), "other")["closed"]] == [PORT]
     (share,) = [
         step for step in withdrawal_plan(state_of(api), "other")["steps"] if step["object"]["kind"] == "Service"
     ]
