@@ -57,6 +57,9 @@ class Adoption:
         made = self._made.get(port)
         if port in self._of_sets or (made is None and port not in self._targets):
             return None
+        if entry["tls"]:
+            # Whether the two show the same certificate, nobody compares.
+            return "only plain TCP can be" if entry["adopt"] else None
         target = self._targets.get(port, port)
         if entry["target_port"] not in (None, target):
             return f"it listens on {target}, and the record asks for {entry['target_port']}"

@@ -46,13 +46,17 @@ def allocate(
     conflicts = Conflicts()
     claims = Claims(gateway, set_name)
     placed: dict[int, Entry] = {}
+    # Records that share a port with the one that was placed there first.
+    beside: list[Entry] = []
     asking = [{**entry, "auto": entry["port"] is None} for entry in entries]
     explicit = {entry["port"] for entry in asking}
     _keep(asking, listeners, gateway["pool"], set_name)
     # Kept ones first, then by number: of two that ask for one port the first name gets it.
     for entry in sorted(asking, key=lambda item: (not item["auto"], item["port"] or 0, item["name"])):
         if entry["port"] is not None and _may_have(gateway, entry, foreign, placed, claims, conflicts):
-            placed[entry["port"]] = entry
+            if entry["port"] in placed:
+                beside.append(entry)
+            placed.setdefault(entry["port"], entry)
             claims.count(entry["name"], namespaces_of(entry), entry["port"])
     seeking = sorted((entry for entry in asking if entry["port"] is None), key=lambda item: item["name"])
     own = {item["port"] for item in listeners}
@@ -77,7 +81,7 @@ def allocate(
         findings.append(finding("CLAIM_MISSING", f"record {name!r}", port=AUTO, **claims.missing(namespace)))
     if unserved:
         findings.append(_unserved(gateway, unserved, foreign, {*explicit, *placed}, own, claims))
-    return [placed[number] for number in sorted(placed)], findings
+    return sorted([*placed.values(), *beside], key=lambda item: (item["port"], item["name"])), findings
 
 
 def _keep(
@@ -127,9 +131,9 @@ def _may_have(
     name, number = entry["name"], entry["port"]
     closed = [namespace for namespace in namespaces_of(entry) if not claims.open_to(namespace, number)]
     values: dict[str, Any] = {"key": "port", "gateway": gateway["name"]}
-    if number in foreign:
+    if number in foreign and not entry.get("joins"):
         conflicts.add_taken(name, number, **values, holder=foreign[number])
-    elif number in placed:
+    elif number in placed and not (entry.get("tls") and placed[number].get("tls")):
         holder = f"record {placed[number]['name']!r} of the same set"
         conflicts.add_taken(name, number, **values, holder=holder)
     elif number in gateway["reserved"]:

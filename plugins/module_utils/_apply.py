@@ -19,6 +19,7 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._failure import fi
 from ansible_collections.servicemesh.tcp.plugins.module_utils._findings import Stopped, finding, render
 from ansible_collections.servicemesh.tcp.plugins.module_utils._kinds import collection_path, describe, object_path
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import is_ours
+from ansible_collections.servicemesh.tcp.plugins.module_utils._state import port_managers
 
 if TYPE_CHECKING:
     from ansible_collections.servicemesh.tcp.plugins.module_utils._announce import Announcement
@@ -186,7 +187,17 @@ def _try(
     seen[path] = after
     if base is None:
         return Change(step, "create", None, after)
-    return Change(step, "nothing" if _content(base) == _content(after) else "change", base, after)
+    same = _content(base) == _content(after) and _owned_ports(base, step) == _owned_ports(after, step)
+    return Change(step, "nothing" if same else "change", base, after)
+
+
+def _owned_ports(obj: Mapping[str, Any], step: Mapping[str, Any]) -> list[int]:
+    """Return the ports of a Service that a step's manager owns.
+
+    Sets that share a port by name own it together, so that it stays until the last of them leaves. Joining and leaving
+    changes nothing else.
+    """
+    return port_managers(obj).get(step["manager"], []) if obj["kind"] == "Service" else []
 
 
 def _missing(obj: Mapping[str, Any]) -> dict[str, str]:

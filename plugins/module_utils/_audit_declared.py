@@ -14,9 +14,11 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._exposure import l
 from ansible_collections.servicemesh.tcp.plugins.module_utils._findings import errors, finding
 from ansible_collections.servicemesh.tcp.plugins.module_utils._plan_text import ports_text
 from ansible_collections.servicemesh.tcp.plugins.module_utils._portmap import port_map
+from ansible_collections.servicemesh.tcp.plugins.module_utils._tls_objects import same_tls
 from ansible_collections.servicemesh.tcp.plugins.module_utils._view import View
 
-Key = tuple[str, str, int]
+# The last is the record's hash where records share a port by name.
+Key = tuple[str, str, int, Any]
 
 
 def differences(
@@ -30,13 +32,14 @@ def differences(
         return [
             _differs(set_name, f"its records are refused as the cluster is now ({codes}), so they were not compared")
         ]
-    wanted = {(item["namespace"], item["gateway"], item["port"]): item for item in mapped["ports"]}
-    there = {(item["namespace"], item["gateway"], item["port"]): item for item in View(state).listeners(set_name)}
+    wanted = {_key(item): item for item in mapped["ports"]}
+    there = {_key(item): item for item in View(state).listeners(set_name)}
     found = []
     for what, keys in (
         ("declared, but not published", wanted.keys() - there.keys()),
         ("published, but not declared", there.keys() - wanted.keys()),
         ("published to another backend than declared", _moved(wanted, there)),
+        ("published with other TLS settings than declared", _other_tls(wanted, there)),
     ):
         for namespace, gateway in sorted({key[:2] for key in keys}):
             numbers = {key[2] for key in keys if key[:2] == (namespace, gateway)}
@@ -45,9 +48,18 @@ def differences(
     return found
 
 
+def _key(item: Mapping[str, Any]) -> Key:
+    return item["namespace"], item["gateway"], item["port"], item["hash"] if item.get("tls") else None
+
+
 def _moved(wanted: Mapping[Key, Mapping[str, Any]], there: Mapping[Key, Mapping[str, Any]]) -> set[Key]:
     """Return the ports that lead somewhere else; a port without a destination is half written, and so differs too."""
     return {key for key in wanted.keys() & there.keys() if route_of(listener_of(wanted[key])) != route_of(there[key])}
+
+
+def _other_tls(wanted: Mapping[Key, Mapping[str, Any]], there: Mapping[Key, Mapping[str, Any]]) -> set[Key]:
+    """Return the ports with other names, another certificate, or another oldest version of TLS."""
+    return {key for key in wanted.keys() & there.keys() if not same_tls(wanted[key]["tls"], there[key].get("tls"))}
 
 
 def _differs(set_name: str, what: str) -> dict[str, Any]:

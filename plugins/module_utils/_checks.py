@@ -22,6 +22,7 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._ownership import 
 )
 from ansible_collections.servicemesh.tcp.plugins.module_utils._ranges import written
 from ansible_collections.servicemesh.tcp.plugins.module_utils._reading import suggestion
+from ansible_collections.servicemesh.tcp.plugins.module_utils._tls import one_per_port
 from ansible_collections.servicemesh.tcp.plugins.module_utils._view import View
 
 
@@ -169,7 +170,7 @@ def check_node_ports(ports: Iterable[Mapping[str, Any]], view: View) -> list[dic
     }
     findings = []
     first: dict[int, str] = {}
-    for port in ports:
+    for port in one_per_port(ports):
         number = port["node_port"]
         if number is None:
             continue

@@ -217,8 +217,11 @@ class _Trial:
             {"name": "health", "addresses": [address], "port": HEALTH_PORT, "timeout": TRIAL_TIMEOUT, "from": origin}
             for address, origin in origins.items()
         ]
+        # Without a pod to come from, what a session would meet is no word on the port.
+        stranded = bool(self._relay and self._relay.why)
+        tries = [item for item in [*targets, *health] if not (stranded and item["from"] == "cluster")]
         prober = Prober(
-            [parse_target(item) for item in [*targets, *health]],
+            [parse_target(item) for item in tries],
             observe,
             deadline=0,
             hold=TRIAL_HOLD,
@@ -247,6 +250,8 @@ class _Trial:
             "timeout": TRIAL_TIMEOUT,
             "proxy_protocol": port["probe"].get("proxy_protocol"),
             "from": port["probe"].get("from"),
+            # Envoy goes no further before it knows which name is meant.
+            **({"tls": True, "sni": port["probe"].get("sni")} if port.get("tls") else {}),
             # One group for all, so that all are held at the same time.
             "gateway": "all",
             "cluster": ["all"],

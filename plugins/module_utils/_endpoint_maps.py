@@ -53,15 +53,12 @@ def map_name(service: str, digest: str) -> str:
     return f"{service}.tcp-{digest}"
 
 
-def client_line(port: Mapping[str, Any], address: str, number: int, sni: str | None) -> str:
-    """Return the command of a client for one endpoint."""
-    probe = port["probe"]
+def client_line(probe: Mapping[str, Any], address: str, number: int) -> str:
+    """Return the command of a client for an endpoint without TLS at the gateway; the proof tells the protocol."""
     host = f"[{address}]" if ":" in address and probe["mode"] in ("http", "tls") else address
     scheme = "https" if str(probe.get("tls", False)).lower() in ("true", "yes") else "http"
-    line = CLIENTS.get(probe["mode"], ANY_CLIENT).format(
-        host=host, port=number, scheme=scheme, path=probe.get("path") or "/"
-    )
-    return f"{line} -servername {sni}" if sni and probe["mode"] == "tls" else line
+    line = CLIENTS.get(probe["mode"], ANY_CLIENT)
+    return line.format(host=host, port=number, scheme=scheme, path=probe.get("path") or "/")
 
 
 def endpoint_maps(
@@ -74,9 +71,11 @@ def endpoint_maps(
     records: dict[Key, Mapping[str, Any]] = {}
     for port, found in zip(ports, endpoints(ports, services, nodes, planned=True), strict=True):
         key = (port["backend"]["namespace"], port["backend"]["service"], port["hash"])
-        sni = found["sni"] or port["probe"].get("sni")
         entry = {name: found[name] for name in ("gateway", "addresses", "port", "sni", "backend")}
-        entry["client"] = [client_line(port, address, found["port"], sni) for address in found["addresses"]]
+        if found["client"]:
+            entry |= {"client": [found["client"]["openssl"]], "stunnel": found["client"]["stunnel"]}
+        else:
+            entry["client"] = [client_line(port["probe"], address, found["port"]) for address in found["addresses"]]
         entries.setdefault(key, []).append(entry)
         records[key] = port
     return {key: _endpoint_map(key, records[key], found) for key, found in sorted(entries.items())}

@@ -13,6 +13,8 @@ from typing import Any
 
 from ansible_collections.servicemesh.tcp.plugins.module_utils._backends import clusters_of, shares_text
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import gateway_selector
+from ansible_collections.servicemesh.tcp.plugins.module_utils._tls import sni_of
+from ansible_collections.servicemesh.tcp.plugins.module_utils._tls_client import client_of
 
 # What tcp_probe found, as people say it.
 STATES: Mapping[str, str] = {
@@ -76,7 +78,8 @@ def endpoints(
                 "door": "gateway",
                 "addresses": addresses,
                 "port": number,
-                "sni": None,
+                "sni": port["probe"].get("sni") or sni_of(port["tls"]) or None if port.get("tls") else None,
+                "client": client_of(port, addresses, number),
                 "backend": {key: backend[key] for key in ("namespace", "service", "port")},
                 **_shares(port, seen),
                 "proof": "planned" if planned else _proof(port, seen, probed),
@@ -221,7 +224,8 @@ def report_lines(report: Iterable[Mapping[str, Any]]) -> list[str]:
             (
                 item["gateway"] or "-",
                 ", ".join(item["addresses"]) or "-",
-                str(item["port"] or "-"),
+                # Records of TLS share a port.
+                " ".join(filter(None, (str(item["port"] or "-"), item.get("sni")))),
                 shares_text(backends) if backends else "-",
                 proof,
             )

@@ -15,12 +15,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ansible_collections.servicemesh.tcp.plugins.module_utils import _tls_objects
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import (
     SOURCE_ANNOTATION,
     gateway_selector,
     set_labels,
     set_object_name,
 )
+from ansible_collections.servicemesh.tcp.plugins.module_utils._tls_objects import RECORDS_ANNOTATION, rule_object_name
 from ansible_collections.servicemesh.tcp.plugins.module_utils._workload import bare_object, new_object
 
 Listeners = Sequence[Mapping[str, Any]]
@@ -36,6 +38,7 @@ def listener_of(port: Mapping[str, Any]) -> dict[str, Any]:
         "adopts": port["adopts"],
         **({"lent": True} if port.get("lent") else {}),
         **({"destinations": [_destination_of(item) for item in port["backends"]]} if "backends" in port else {}),
+        **({"tls": port["tls"]} if port.get("tls") else {}),
     }
 
 
@@ -94,7 +97,7 @@ def istio_gateway(
     source: str,
     selector: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
-    """Return the Istio Gateway: one server per port; hosts './*' let only this namespace's rules bind."""
+    """Return the Istio Gateway: one server per plain port; hosts './*' let only this namespace's rules bind."""
     name = set_object_name(gateway, set_name)
     result = new_object(
         "Gateway",
@@ -109,34 +112,66 @@ def istio_gateway(
                     "hosts": ["./*"],
                 }
                 for item in listeners
-            ],
+                if not item.get("tls")
+            ]
+            + _tls_objects.servers(listeners),
         },
     )
     result["metadata"]["annotations"] = {SOURCE_ANNOTATION: source}
     return result
 
 
+def virtual_services(gateway: str, namespace: str, set_name: str, listeners: Listeners) -> list[dict[str, Any]]:
+    """Return all VirtualServices of a set on a gateway.
+
+    The first is left out where it would have no rule, which Istio refuses. Each record for which the gateway ends TLS
+    has one of its own.
+    """
+    found = [virtual_service(gateway, namespace, set_name, listeners)]
+    if not any(rule in found[0]["spec"] for rule in ("tcp", "tls")):
+        found = []
+    for item in _tls_objects.ended_here(listeners):
+        name = rule_object_name(gateway, set_name, item["port"], item["hash"])
+        rules = {"tcp": [_tcp_rule(item)]}
+        found.append(_virtual_service(name, gateway, namespace, set_name, item["tls"]["hosts"], rules))
+    return found
+
+
 def virtual_service(gateway: str, namespace: str, set_name: str, listeners: Listeners) -> dict[str, Any]:
-    """Return the VirtualService: one rule per port, visible in the gateway's namespace only."""
-    name = set_object_name(gateway, set_name)
+    """Return the VirtualService of all plain ports, and of all names that are passed through.
+
+    It is visible in the gateway's namespace only.
+    """
+    plain = [_tcp_rule(item) for item in listeners if not item.get("tls")]
+    passed = _tls_objects.rules(listeners, route_of)
+    rules = {**({"tcp": plain} if plain else {}), **({"tls": passed} if passed else {})}
+    result = _virtual_service(set_object_name(gateway, set_name), gateway, namespace, set_name, ["*"], rules)
+    if passed:
+        result["metadata"]["annotations"] = {RECORDS_ANNOTATION: _tls_objects.records_note(listeners)}
+    return result
+
+
+def _virtual_service(
+    name: str, gateway: str, namespace: str, set_name: str, hosts: Sequence[str], rules: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return one VirtualService."""
     return new_object(
         "VirtualService",
         name,
         namespace,
         set_labels(gateway, set_name),
         spec={
-            "hosts": ["*"],
-            "gateways": [name],
+            "hosts": list(hosts),
+            "gateways": [set_object_name(gateway, set_name)],
             "exportTo": ["."],
-            "tcp": [
-                {
-                    "match": [{"port": item["port"]}],
-                    "route": route_of(item),
-                }
-                for item in listeners
-            ],
+            **rules,
         },
     )
+
+
+def _tcp_rule(item: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the rule of one port."""
+    return {"match": [{"port": item["port"]}], "route": route_of(item)}
 
 
 def network_policy(

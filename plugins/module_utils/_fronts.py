@@ -40,7 +40,7 @@ def spread(
     """
     result: dict[int, str] = {}
     new = []
-    for port in sorted(ports):
+    for port in sorted(set(ports)):
         if port in here:
             result[port] = here[port]
         else:
@@ -87,6 +87,9 @@ def _place(
     if view is not None:
         fronts = view.front_services(gateway)
         for front in fronts:
+            # A port that others have, and that is asked for all the same, is shared by name, and stays where it is.
+            here.update({port["port"]: front["name"] for port in front["ports"] if port["port"] not in here})
+        for front in fronts:
             own = front["managers"].get(set_manager(set_name), [])
             here.update(dict.fromkeys(own, front["name"]))
             counts[front["name"]] = len(front["ports"])
@@ -126,7 +129,8 @@ def _front(
     if observed:
         mine = set(observed["managers"].get(set_manager(set_name), []))
         ports = [_port(item, item["name"]) for item in observed["ports"] if item["port"] not in mine]
-    ports += [_port(item, item["port_name"]) for item in own if not item.get("lent")]
+    there = {item["port"] for item in ports}
+    ports += [_port(item, item["port_name"]) for item in own if not item.get("lent") and item["port"] not in there]
     return {"gateway": gateway, "namespace": namespace, "name": name, "ports": ports, "observed": observed}
 
 

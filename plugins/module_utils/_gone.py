@@ -178,6 +178,7 @@ def closed_endpoints(
                 "addresses": addresses,
                 "port": number,
                 "sni": None,
+                "client": None,
                 "backend": port["backend"],
                 "proof": proof,
                 "milliseconds": None,

@@ -284,6 +284,9 @@ class Case:
         ]
         if any(now.get(self.target, 0) > then.get(self.target, 0) for now, then in counted):
             return True
+        if not self.trial:
+            # Nobody came, so that it says nothing that none was counted.
+            return None
         # A session that was cut is counted no more.
         return False if self.state in SHUT or (counted and not self.state) else None
 

@@ -18,6 +18,7 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._istio_holders imp
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import set_object_name
 from ansible_collections.servicemesh.tcp.plugins.module_utils._network_policies import End, blocking, in_ranges
 from ansible_collections.servicemesh.tcp.plugins.module_utils._texts import some
+from ansible_collections.servicemesh.tcp.plugins.module_utils._tls_objects import server_name
 
 Verdict = "dict[str, str] | None"
 # Why a server gets no listener although nobody else has its port (_istio.listener_tables).
@@ -34,10 +35,11 @@ def gateway_server(case: Case) -> Verdict:
     gateway = case.gateway
     place = f"{port['namespace']}/{set_object_name(port['gateway'], port['set'])}"
     own = own_gateway(view.world, gateway, port["set"])
-    if own is None or port["port"] not in [server["port"] for server in own["servers"]]:
+    servers = [server for server in own["servers"] if _is_server_of(server, port)] if own else []
+    if own is None or not servers:
         return case.found("HOP_SERVER_MISSING", object=f"Gateway {place}")
-    for server in own["servers"]:
-        credential = server["credential"] if server["port"] == port["port"] else ""
+    for server in servers:
+        credential = server["credential"]
         if credential and case.facts.secrets.get((port["namespace"], credential)) is False:
             return case.found(
                 "HOP_SECRET_MISSING", secret=f"{port['namespace']}/{credential}", object=f"Gateway {place}"
@@ -56,12 +58,33 @@ def listener(case: Case) -> Verdict:
     for workload in pods_of(view.world, gateway):
         rows, lost = case.facts.table(workload)
         for row in lost.get((place, port["port"]), ()):
-            return _lost(case, row, place)
-        for row in rows.get((place, port["port"]), ()):
+            if is_about(row["server"], port):
+                return _lost(case, row, place)
+        own = [row for row in rows.get((place, port["port"]), ()) if _serves(row, port)]
+        for row in own:
             found = _row(case, row, place)
             if found:
                 return found
+        if port.get("tls") and not own:
+            return case.found("HOP_ROUTE_MISSING", object=place, target=case.target)
     return _envoy_listener(case)
+
+
+def _is_server_of(server: Mapping[str, Any], port: Mapping[str, Any]) -> bool:
+    """Tell whether a server of the set's Gateway is that of a record."""
+    return server["port"] == port["port"] and is_about(server["name"], port)
+
+
+def is_about(name: str, port: Mapping[str, Any]) -> bool:
+    """Tell whether a server of a record's port, by its name, is the record's own: names share a port."""
+    return not port.get("tls") or name == server_name(port["port"], port["hash"], port["tls"]["mode"])
+
+
+def _serves(row: Mapping[str, Any], port: Mapping[str, Any]) -> bool:
+    """Tell whether a filter chain of a record's port is the record's."""
+    if not port.get("tls"):
+        return True
+    return is_about(row["server"], port) and bool(set(row["sni"]) & set(port["tls"]["hosts"]))
 
 
 def _lost(case: Case, row: Mapping[str, Any], place: str) -> Verdict:

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 from ansible_collections.servicemesh.tcp.plugins.module_utils._kinds import describe
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import GATEWAY_LABEL
+from ansible_collections.servicemesh.tcp.plugins.module_utils._tls_impact import Chains, compared
 from ansible_collections.servicemesh.tcp.plugins.module_utils._workload import HEALTH_PORT
 
 # The worst of several wins: from the left to the right.
@@ -47,11 +48,13 @@ class Gateway:
     # Port to what Envoy's listener is made from, less names.
     servers: dict[int, Any] = field(default_factory=dict)
     routes: dict[int, Any] = field(default_factory=dict)
+    # Port to the filter chains of its TLS listener by the names that they are for.
+    chains: dict[int, dict[str, Any]] = field(default_factory=dict)
     names: dict[int, str] = field(default_factory=dict)
 
     def ports(self) -> set[int]:
         """Return every port that any object has."""
-        return {*self.doors, *self.servers, *self.routes}
+        return {*self.doors, *self.servers, *self.routes, *self.chains}
 
 
 def impacts(pairs: Iterable[Pair]) -> list[dict[str, Any]]:
@@ -125,6 +128,7 @@ def _place(obj: Object | None) -> Place | None:
 def _gateway(objects: Iterable[Object | None]) -> Gateway:
     """Read what the objects say of the ports."""
     found = Gateway()
+    by_name = Chains()
     for obj in objects:
         if obj is None:
             continue
@@ -139,14 +143,22 @@ def _gateway(objects: Iterable[Object | None]) -> Gateway:
         elif obj["kind"] == "Gateway":
             for server in spec.get("servers") or []:
                 number = server["port"]["number"]
-                found.servers[number] = _server(server)
+                if server["port"].get("protocol") == "TLS":
+                    by_name.add_server(number, server)
+                else:
+                    found.servers[number] = _server(server)
                 found.names.setdefault(number, server["port"].get("name", ""))
         elif obj["kind"] == "VirtualService":
+            by_name.add_rules(spec)
             for rule in spec.get("tcp") or []:
                 for match in rule.get("match") or []:
                     if match.get("port"):
                         # The first rule of a port wins (istio pilot/pkg/networking/core/gateway.go).
                         found.routes.setdefault(match["port"], rule.get("route") or [])
+    found.chains = by_name.chains()
+    for port in found.chains:
+        # What its rules lead to is told by name.
+        found.routes.pop(port, None)
     return found
 
 
@@ -159,6 +171,7 @@ def _server(server: Object) -> tuple[Any, ...]:
 def _of_the_port(port: int, before: Gateway, after: Gateway) -> Iterator[tuple[str, str]]:
     """Compare one port's door, listener and route."""
     yield from _of_the_door(before.doors.get(port), after.doors.get(port))
+    yield from compared(before.chains.get(port, {}), after.chains.get(port, {}))
     if port in before.servers and port not in after.servers:
         yield "closes", "its listener goes"
     elif port in before.routes and port not in after.routes:
@@ -195,7 +208,8 @@ def _of_rules(port: int, objects: Iterable[Pair], before: Gateway) -> Iterator[t
             # Whatever ports it names: istiod writes the policies of a workload into every one of its filter chains.
             yield "drains", "an AuthorizationPolicy of the gateway changes"
         if kind == "DestinationRule":
-            yield from _of_the_destination(before.routes.get(port), _spec(old), _spec(new))
+            routes = [before.routes.get(port), *(route for _settings, route in before.chains.get(port, {}).values())]
+            yield from _of_the_destination([item for route in routes for item in route or ()], _spec(old), _spec(new))
 
 
 def _of_the_destination(route: Any, old: Object, new: Object) -> Iterator[tuple[str, str]]:

@@ -29,6 +29,7 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._names import (
 )
 from ansible_collections.servicemesh.tcp.plugins.module_utils._selectors import labels_text
 from ansible_collections.servicemesh.tcp.plugins.module_utils._steps import Step, patch_step, share_step
+from ansible_collections.servicemesh.tcp.plugins.module_utils._tls import one_per_port
 from ansible_collections.servicemesh.tcp.plugins.module_utils._view import View
 from ansible_collections.servicemesh.tcp.plugins.module_utils._workload import bare_object
 
@@ -276,7 +277,7 @@ def check_ports(gateway: Gateway, ports: Iterable[Mapping[str, Any]], view: View
     if service is None or not is_foreign(gateway) or writes_ports(gateway, view):
         return []
     there = {item["port"]: item["target_port"] for item in service["ports"]}
-    own = (port for port in ports if port["gateway"] == gateway["name"])
+    own = one_per_port(port for port in ports if port["gateway"] == gateway["name"])
     missing = [port for port in own if there.get(port["port"]) != port["target_port"]]
     if not missing:
         return []

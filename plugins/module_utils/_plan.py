@@ -48,6 +48,7 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._steps import (
     remove_step,
     share_steps,
 )
+from ansible_collections.servicemesh.tcp.plugins.module_utils._tls import one_per_port
 from ansible_collections.servicemesh.tcp.plugins.module_utils._view import View, view_of
 from ansible_collections.servicemesh.tcp.plugins.module_utils._withdrawn import (
     closed_ports,
@@ -175,19 +176,21 @@ def exposure_plan(
     findings = _check_shrinking(wanted, observed, withdrawn, set_name, allow_withdraw, source, view) if prune else []
     findings += check_rules_seen(observed, view, set_name)
     if not prune:
-        wanted_ports = {(item["namespace"], item["gateway"], item["port"]) for item in wanted}
-        kept = [
-            item
-            for item in withdrawn
-            if item["host"] and (item["namespace"], item["gateway"], item["port"]) not in wanted_ports
-        ]
+        plain_ports = {(item["namespace"], item["gateway"], item["port"]) for item in wanted if not item.get("tls")}
+        ports_of_names = {(item["namespace"], item["gateway"], item["port"]) for item in wanted if item.get("tls")}
+        kept = []
+        for item in withdrawn:
+            place = (item["namespace"], item["gateway"], item["port"])
+            # A port of names is shared with those that stay on it; a plain one is somebody's alone.
+            if item["host"] and place not in plain_ports and (item.get("tls") or place not in ports_of_names):
+                kept.append(item)
         wanted += kept
         findings += _say_kept(kept, set_name)
     gateways = port_map.get("gateways", [])
     adoption = adoption_steps(ports, view.gateways, view.virtual_services.values())
     steps = _set_steps(wanted, observed, view, set_name, source, gateways, adoption)
-    findings += check_capacity(gateways, wanted, steps, view, set_name)
-    closed = closed_ports(observed, wanted, view)
+    findings += check_capacity(gateways, one_per_port(wanted), steps, view, set_name)
+    closed = closed_ports(observed, wanted, view, set_name)
     return {"ports": ports, **_result(steps, [*mapped, *findings], withdrawn if prune else [], closed)}
 
 
@@ -208,7 +211,7 @@ def withdrawal_plan(
     gone = [item for item in observed if item not in kept]
     # The set keeps the source that it was last written from: a withdrawal is no new declaration.
     steps = _set_steps(kept, observed, view, set_name, view.source_of(set_name))
-    return _result(steps, findings, gone, closed_ports(observed, kept, view, hashes))
+    return _result(steps, findings, gone, closed_ports(observed, kept, view, set_name, hashes))
 
 
 def _result(
@@ -304,18 +307,24 @@ def _set_steps(
     closing: list[Step] = []
     manager = set_manager(set_name)
     definitions = {(item["namespace"], item["name"]): item for item in gateways}
-    for place in sorted({*before, *after, *_leftover_places(view, set_name)}):
+    present = _routes_of(view, set_name)
+    # A removal that was stopped leaves rules where there is neither port nor server any more.
+    for place in sorted({*before, *after, *present, *view.rules.places(set_name)}):
         namespace, gateway = place
         listeners = after.get(place, [])
+        doors = one_per_port(listeners)
         numbers = {item["port"] for item in listeners}
-        leaving = [item for item in before.get(place, []) if item["port"] not in numbers]
+        leaving = one_per_port(item for item in before.get(place, []) if item["port"] not in numbers)
         defined = definitions.get(place) or _found_at(place, view, set_name)
         foreign, selector = is_foreign(defined), pod_selector(defined)
         if defined.get("owner") == "smcp":
-            opened, closed = smcp_steps(defined, listeners, leaving, view, set_name)
+            opened, closed = smcp_steps(defined, doors, leaving, view, set_name)
         else:
-            opened, closed = share_steps(defined, listeners, leaving, view, set_name, foreign)
+            opened, closed = share_steps(defined, doors, leaving, view, set_name, foreign)
         opening += opened
+        routes = _exposure.virtual_services(gateway, namespace, set_name, listeners)
+        subsets, surplus = _rule_steps(place, listeners, view, set_name)
+        name = set_object_name(gateway, set_name)
         if listeners:
             reachable = [*listeners, *(leaving if closed else [])]
             # A first policy for pods shuts all that no policy opens, and what else those of others serve nobody knows.
@@ -323,25 +332,26 @@ def _set_steps(
                 routing.append(
                     apply_step(_exposure.network_policy(gateway, namespace, set_name, reachable, selector), manager)
                 )
-            rules, former = _rule_steps(place, listeners, view, set_name)
             routing += [
-                *rules,
+                *subsets,
                 apply_step(_exposure.istio_gateway(gateway, namespace, set_name, listeners, source, selector), manager),
-                apply_step(_exposure.virtual_service(gateway, namespace, set_name, listeners), manager),
+                *(apply_step(item, manager) for item in routes),
             ]
-            closing += former
+            closing += surplus
         else:
-            routing.append(remove_step(bare_object("Gateway", set_object_name(gateway, set_name), namespace)))
+            routing.append(remove_step(bare_object("Gateway", name, namespace)))
         closing += closed
         if not listeners:
             # The VirtualService last: what is left of a removal that was stopped is found by it.
-            name = set_object_name(gateway, set_name)
             closing += [remove_step(bare_object(kind, name, namespace)) for kind in ("NetworkPolicy", "VirtualService")]
-            closing += _rule_steps(place, [], view, set_name)[1]
+            closing += surplus
         elif closed and not foreign:
             closing.append(
                 apply_step(_exposure.network_policy(gateway, namespace, set_name, listeners, selector), manager)
             )
+        written = {item["metadata"]["name"] for item in routes}
+        former = sorted(present[place] - written - (set() if listeners else {name}))
+        closing += [remove_step(bare_object("VirtualService", unused, namespace)) for unused in former]
     return [*opening, *routing, *adoption, *closing]
 
 
@@ -371,13 +381,10 @@ def _found_at(place: Place, view: View, set_name: str) -> dict[str, Any]:
     return at_place(place, view, set_name, stored if isinstance(stored, Mapping) else None)
 
 
-def _leftover_places(view: View, set_name: str) -> set[Place]:
-    """Return where a set still has a VirtualService or a DestinationRule, though neither port nor server.
-
-    That is what a removal leaves that was stopped.
-    """
-    return view.rules.places(set_name) | {
-        (item["namespace"], item["labels"].get(GATEWAY_LABEL, ""))
-        for item in view.virtual_services.values()
-        if is_of_set(item["labels"], set_name)
-    }
+def _routes_of(view: View, set_name: str) -> dict[Place, set[str]]:
+    """Return the names of a set's VirtualServices by gateway."""
+    found: dict[Place, set[str]] = defaultdict(set)
+    for item in view.virtual_services.values():
+        if is_of_set(item["labels"], set_name):
+            found[(item["namespace"], item["labels"].get(GATEWAY_LABEL, ""))].add(item["name"])
+    return found

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.servicemesh.tcp.plugins.module_utils._adopt import Adoption
-from ansible_collections.servicemesh.tcp.plugins.module_utils._allocate import allocate
+from ansible_collections.servicemesh.tcp.plugins.module_utils._allocate import allocate, hashes_of
 from ansible_collections.servicemesh.tcp.plugins.module_utils._backend_checks import check_protocols, check_subsets
 from ansible_collections.servicemesh.tcp.plugins.module_utils._backends import backend_mapping
 from ansible_collections.servicemesh.tcp.plugins.module_utils._checks import (
@@ -29,7 +29,7 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._istio_holders imp
     clashes_elsewhere,
     unseen,
 )
-from ansible_collections.servicemesh.tcp.plugins.module_utils._names import port_name, short_hash
+from ansible_collections.servicemesh.tcp.plugins.module_utils._names import short_hash
 from ansible_collections.servicemesh.tcp.plugins.module_utils._outside import check_outside
 from ansible_collections.servicemesh.tcp.plugins.module_utils._ownership import check_ports, resolved
 from ansible_collections.servicemesh.tcp.plugins.module_utils._reading import (
@@ -38,7 +38,9 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._reading import (
     suggestion,
 )
 from ansible_collections.servicemesh.tcp.plugins.module_utils._records import entries, read_records
-from ansible_collections.servicemesh.tcp.plugins.module_utils._targets import Targets
+from ansible_collections.servicemesh.tcp.plugins.module_utils._targets import Targets, port_names
+from ansible_collections.servicemesh.tcp.plugins.module_utils._tls_secrets import check_secrets
+from ansible_collections.servicemesh.tcp.plugins.module_utils._tls_share import check_names, shared_ports
 from ansible_collections.servicemesh.tcp.plugins.module_utils._view import View, view_of
 
 # What the plan needs of a gateway.
@@ -94,6 +96,11 @@ def port_map(
     ]
     ports: list[dict[str, Any]] = []
     listeners = view.listeners(set_name) if view is not None else []
+    findings += [
+        finding("KEY_NOT_BUILT", f"record {record['name']!r}", key="protocol: tls with owner: smcp")
+        for record in records
+        if record["tls"] and by_name[record["gateway"]]["owner"] == "smcp"
+    ]
     for name, group in _grouped(records).items():
         mapped, found = _map_gateway(by_name[name], group, view, listeners, set_name, cluster_domain, prune)
         ports += mapped
@@ -105,6 +112,7 @@ def port_map(
         findings += check_gateways(gateways, view, set_name, namespace_state)
         findings += check_backends(ports, view)
         findings += check_subsets(ports, view, set_name) + check_protocols(ports, view)
+        findings += check_secrets(ports, view.state.get("secrets"))
         findings += check_outside(gateways, ports, view)
         findings += check_node_ports([port for port in ports if not port["lent"]], view)
         for gateway in gateways:
@@ -170,16 +178,21 @@ def _map_gateway(
         if entry["port"] in adopted:
             target = adopted[entry["port"]]["target_port"]
             taken.pop(target, None)
-            observed[port_name(entry["port"], set_name, entry["name"])] = target
+            observed[port_names(entry, set_name)[0]] = target
     lent = view.lent_ports(gateway) if view else {}
+    shared = shared_ports(view, gateway, set_name) if view and any(entry["tls"] for entry in wanted) else {}
+    leads = {**{port: found.target for port, found in shared.items()}, **lent}
     for entry in wanted:
-        if entry["port"] in lent and entry["target_port"] not in (None, lent[entry["port"]]):
-            foreign[entry["port"]] = f"its Service, which leads it to {lent[entry['port']]}"
+        entry["joins"] = bool(entry["tls"]) and entry["port"] in shared
+        if entry["port"] in leads and entry["target_port"] not in (None, leads[entry["port"]]):
+            foreign[entry["port"]] = f"its Service, which leads it to {leads[entry['port']]}"
+            entry["joins"] = False
     allocated, findings = allocate(gateway, wanted, foreign, own, set_name, prune)
+    findings += check_names(gateway, allocated, shared, [] if prune else _kept(own, wanted, set_name))
     for entry in allocated:
-        if entry["port"] in lent:
+        if entry["port"] in lent or entry["joins"]:
             # It leads where its owner says, whatever port the planner would have chosen.
-            entry["target_port"] = lent[entry["port"]]
+            entry["target_port"] = leads[entry["port"]]
             taken.pop(entry["target_port"], None)
     if gateway["refers"] and view is not None and view.front_service(gateway) is None:
         # GATEWAY_MISSING says it: what its pool would be nobody knows.
@@ -194,6 +207,14 @@ def _map_gateway(
         for entry in targets.choose(allocated)
     ]
     return ports, findings + targets.conflicts.findings()
+
+
+def _kept(
+    own: Iterable[Mapping[str, Any]], wanted: Iterable[Mapping[str, Any]], set_name: str
+) -> list[Mapping[str, Any]]:
+    """Return the set's listeners of records that a run without pruning does not name."""
+    hashes = {digest for entry in wanted for digest in hashes_of(entry, set_name)}
+    return [item for item in own if item["hash"] not in hashes]
 
 
 def _adopt(
@@ -228,8 +249,9 @@ def _mapping(
         "port": entry["port"],
         "target_port": entry["target_port"],
         "node_port": entry["node_port"],
-        "port_name": port_name(entry["port"], set_name, entry["name"]),
+        "port_name": port_names(entry, set_name)[0],
         "protocol": entry["protocol"],
+        "tls": entry["tls"],
         **backend_mapping(entry, cluster_domain),
         "probe": entry["probe"],
     }

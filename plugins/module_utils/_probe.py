@@ -199,12 +199,8 @@ class Prober:
             probe.end("closed", "the session was closed before anything came back")
         except TIMEOUTS:
             probe.end("no_answer", f"connected, but nothing came back within {probe.target.timeout:g} s")
-        except ssl.SSLCertVerificationError as error:
-            probe.end("untrusted", f"the server's certificate is not to be trusted: {error.verify_message}")
-        except ssl.SSLEOFError:
-            probe.end("closed", "the session was closed while TLS was being set up")
         except ssl.SSLError as error:
-            probe.end("wrong_answer", f"no TLS session: {error.reason or error}")
+            probe.end(*_tls_failure(error))
         except OSError as error:
             word = "reset" if isinstance(error, ConnectionError) else "closed"
             probe.end(word, f"the session was cut before anything came back: {_strerror(error)}")
@@ -273,8 +269,24 @@ class Prober:
             probe.session = await self._connect(probe)
         if probe.session is None:
             return
+        session: Session | TlsSession = Session(*probe.session)
         try:
-            await asyncio.wait_for(_watch(probe), self._hold_seconds)
+            if probe.target.talk.tls:
+                session = await asyncio.wait_for(_within_tls(session, probe), probe.target.timeout)
+        except TIMEOUTS:
+            probe.end("no_answer", f"connected, but no TLS session came about within {probe.target.timeout:g} s")
+            probe.hang_up()
+            return
+        except ssl.SSLError as error:
+            probe.end(*_tls_failure(error))
+            probe.hang_up()
+            return
+        except OSError as error:
+            probe.end("reset", f"the session was cut while TLS was being set up: {_strerror(error)}")
+            probe.hang_up()
+            return
+        try:
+            await asyncio.wait_for(_watch(session, probe), self._hold_seconds)
             probe.end("closed", f"the session was closed after {probe.elapsed_ms():g} ms")
         except TIMEOUTS:
             return
@@ -283,17 +295,36 @@ class Prober:
         probe.hang_up()
 
 
+def _tls_name(probe: Probe) -> str:
+    """Return the name that TLS sends; an address goes into no SNI, but is what the certificate is verified against."""
+    tls = probe.target.talk.tls
+    return (tls.sni if tls else "") or probe.host
+
+
+async def _within_tls(session: Session, probe: Probe) -> TlsSession:
+    """Set TLS up within a session, and note the certificate."""
+    found = TlsSession(session, probe.target.talk.tls, _tls_name(probe))
+    probe.certificate = await found.handshake()
+    return found
+
+
+def _tls_failure(error: ssl.SSLError) -> tuple[str, str]:
+    """Tell the state and the sentence for a TLS session that did not come about."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return "untrusted", f"the server's certificate is not to be trusted: {error.verify_message}"
+    if isinstance(error, ssl.SSLEOFError):
+        return "closed", "the session was closed while TLS was being set up"
+    return "wrong_answer", f"no TLS session: {error.reason or error}"
+
+
 async def _converse(session: Session | TlsSession, probe: Probe, answer: bytearray) -> None:
     """Say what is to be said, and collect the answer until it is complete, ends or grows too long."""
     talk = probe.target.talk
-    name = (talk.tls.sni if talk.tls else "") or probe.host
     if talk.tls:
-        # An address goes into no SNI, but is what the certificate is then verified against.
-        session = TlsSession(session, talk.tls, name)
-        probe.certificate = await session.handshake()
+        session = await _within_tls(session, probe)
     if talk.mode == "tls":
         return
-    if said := _probe_http.request(talk.http.path, talk.http.host or name) if talk.http else talk.send:
+    if said := _probe_http.request(talk.http.path, talk.http.host or _tls_name(probe)) if talk.http else talk.send:
         session.write(said)
     if talk.half_close:
         session.end()
@@ -348,9 +379,9 @@ def judge_answer(probe: Probe, answer: bytes, ended: bool) -> None:
             probe.count(body)
 
 
-async def _watch(probe: Probe) -> None:
+async def _watch(session: Session | TlsSession, probe: Probe) -> None:
     """Read a silent session until the peer closes it; what a server says unasked is kept for the report."""
-    while chunk := await probe.session[0].read(ANSWER_LIMIT):
+    while chunk := await session.read():
         probe.heard(chunk)
 
 

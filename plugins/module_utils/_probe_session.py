@@ -49,7 +49,8 @@ class TlsSession:
     def __init__(self, session: Session, tls: Tls, name: str) -> None:
         self._session = session
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self._ssl = _context(tls.verify, tls.ca).wrap_bio(self._incoming, self._outgoing, server_hostname=name)
+        context = client_context(tls.verify, tls.ca, tls.cert, tls.key)
+        self._ssl = context.wrap_bio(self._incoming, self._outgoing, server_hostname=name)
 
     async def handshake(self) -> dict[str, Any] | None:
         """Shake hands, and return what the peer's certificate says; raise SSLError where that fails."""
@@ -93,12 +94,16 @@ class TlsSession:
 
 
 @functools.lru_cache(maxsize=64)
-def _context(verify: bool, ca: str) -> ssl.SSLContext:
+def client_context(verify: bool, ca: str, cert: str = "", key: str = "") -> ssl.SSLContext:
     """Return a client's TLS settings; loading the system's authorities takes a while, so once for all."""
     if verify:
-        return ssl.create_default_context(cadata=ca or None)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        context = ssl.create_default_context(cadata=ca or None)
+    else:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    if cert:
+        # A key that wants a password would be asked for at a terminal that is not there.
+        context.load_cert_chain(cert, key, password=lambda: "")
     return context
 
 

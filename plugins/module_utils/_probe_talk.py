@@ -49,14 +49,14 @@ MODES = ("connect", "send", "banner", "http", "tls", *PRESETS)
 SERVER_FIRST = ("banner", "ssh", "smtp", "ftp", "mysql")
 NO_HTTP = (*SERVER_FIRST, "postgres", "redis")
 
-_TLS = ("tls", "sni", "verify", "ca")
+_TLS = ("tls", "sni", "verify", "ca", "cert", "key")
 # Which keys mean something with a mode; proxy_protocol does with all of them.
 KEYS_OF: Mapping[str, tuple[str, ...]] = {
-    "connect": (),
+    "connect": _TLS,
     "send": ("send", "expect", "calls", "half_close", *_TLS),
     "banner": ("expect", "calls", *_TLS),
     "http": ("path", "host", "status", "expect", "calls", *_TLS),
-    "tls": ("sni", "verify", "ca"),
+    "tls": ("sni", "verify", "ca", "cert", "key"),
     "ssh": ("calls",),
     "smtp": ("calls", *_TLS),
     "ftp": ("calls", *_TLS),
@@ -80,11 +80,16 @@ class TalkError(ValueError):
 
 @dataclass(frozen=True)
 class Tls:
-    """A TLS session: its server name ('' for the host's own), and by which authorities (PEM, '' the system's)."""
+    """A TLS session: its server name ('' for the host's own), by which authorities (PEM, '' the system's), and as whom.
+
+    C(cert) and C(key) are paths, '' for a client without a certificate.
+    """
 
     sni: str = ""
     verify: bool = False
     ca: str = ""
+    cert: str = ""
+    key: str = ""
 
 
 @dataclass(frozen=True)
@@ -174,7 +179,7 @@ def _words(given: Mapping[str, Any], mode: str) -> tuple[bytes, re.Pattern[bytes
 def _tls(given: Mapping[str, Any], mode: str) -> Tls | None:
     """Read the TLS session of a mode, V(None) for a plain one."""
     if not (mode == "tls" or _flag(given, "tls")):
-        for key in ("sni", "verify", "ca"):
+        for key in ("sni", "verify", "ca", "cert", "key"):
             if key in given:
                 raise TalkError(key, given[key], "it needs tls: true")
         return None
@@ -189,7 +194,13 @@ def _tls(given: Mapping[str, Any], mode: str) -> Tls | None:
             ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=ca)
         except (TypeError, ValueError, ssl.SSLError) as error:
             raise TalkError("ca", "(a text)", f"it must be certificates in PEM: {error}") from error
-    return Tls(sni, verify, ca)
+    pair = {key: given.get(key, "") for key in ("cert", "key")}
+    for key, path in pair.items():
+        if not isinstance(path, str):
+            raise TalkError(key, path, "it must be the path of a file in PEM")
+        if not path and any(pair.values()):
+            raise TalkError(key, None, "a certificate and its key go together")
+    return Tls(sni, verify, ca, **pair)
 
 
 def _http(given: Mapping[str, Any]) -> Http:

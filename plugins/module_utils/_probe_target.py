@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ansible_collections.servicemesh.tcp.plugins.module_utils._probe_session import client_context
 from ansible_collections.servicemesh.tcp.plugins.module_utils._probe_talk import Talk, TalkError, read_talk
 
 STATES = (
@@ -70,6 +71,11 @@ def parse_target(record: Mapping[str, Any]) -> Target:
         talk = read_talk(record)
     except TalkError as error:
         raise TargetError(f"target {name}: {error}") from error
+    if talk.tls and talk.tls.cert:
+        try:
+            client_context(talk.tls.verify, talk.tls.ca, talk.tls.cert, talk.tls.key)
+        except OSError as error:
+            raise TargetError(f"target {name}: cert {talk.tls.cert} with key {talk.tls.key}: {error}") from error
     return Target(
         name=name,
         addresses=tuple(dict.fromkeys(record["addresses"])),

@@ -27,6 +27,7 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._publication impor
 from ansible_collections.servicemesh.tcp.plugins.module_utils._read import read
 from ansible_collections.servicemesh.tcp.plugins.module_utils._read_backends import read_backend_pods
 from ansible_collections.servicemesh.tcp.plugins.module_utils._steps import complete
+from ansible_collections.servicemesh.tcp.plugins.module_utils._tls_secrets import read_secrets, wanted_secrets
 
 if TYPE_CHECKING:
     from ansible_collections.servicemesh.tcp.plugins.module_utils._client import Api
@@ -58,6 +59,7 @@ def attempt(api: Api, wanted: Mapping[str, Any], lenient: bool, last: Attempt | 
     for tries_left in reversed(range(TRIES)):
         state = read(api)
         state.update(read_backend_pods(api, wanted["ports"], state))
+        state["secrets"] = read_secrets(api, wanted_secrets(wanted["ports"], wanted["gateways"]))
         if last is not None and last.state == state:
             return last
         plan = publication(wanted, state)

@@ -38,6 +38,7 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._reading import (
     to_number,
     words,
 )
+from ansible_collections.servicemesh.tcp.plugins.module_utils._tls import check_talk, probe_with_tls, read_tls
 
 # All keys of the design; those that are not in the second table are refused as not built yet.
 RECORD_KEYS = words(
@@ -45,7 +46,7 @@ RECORD_KEYS = words(
     " allow_from deny_from timeouts limits keepalive outliers proxy_protocol fix_protocol probe was"
     " adopt scope"
 )
-RECORD_BUILT = words("name gateway port target_port node_port backend backends protocol probe was adopt")
+RECORD_BUILT = words("name gateway port target_port node_port backend backends protocol tls hosts probe was adopt")
 PROBE_KEYS = frozenset(["mode", "timeout", *TALK_KEYS])
 PROBE_MODES = (*MODES, "none")
 
@@ -80,12 +81,15 @@ def _read_record(raw: Mapping[str, Any], subject: str) -> tuple[dict[str, Any], 
     name = raw.get("name")
     if not isinstance(name, str) or not name.strip() or not name.isprintable():
         problems.invalid("name", name, "every record needs a name of printable characters")
+    protocol = _protocol(problems, raw.get("protocol", "tcp"))
+    tls = read_tls(problems, raw, protocol)
     record: dict[str, Any] = {
         "name": name,
         "gateway": read_label(problems, "gateway", raw.get("gateway")),
         "ports": read_ports(problems, "port", raw.get("port"), auto=True, proxied=True),
-        "protocol": _protocol(problems, raw.get("protocol", "tcp")),
-        "probe": _probe(problems, raw.get("probe", {})),
+        "protocol": protocol,
+        "tls": tls,
+        "probe": _probe(problems, probe_with_tls(raw.get("probe", {}), tls)),
         "was": _was(problems, raw.get("was"), name),
         "adopt": read_flag(problems, "adopt", raw.get("adopt", False)),
     }
@@ -101,6 +105,7 @@ def _read_record(raw: Mapping[str, Any], subject: str) -> tuple[dict[str, Any], 
     elif set(raw) <= RECORD_BUILT:
         # A misspelt or unbuilt key in its place has its finding already.
         problems.invalid("backend", None, "every record needs its backend: namespace, service and port")
+    check_talk(problems, tls, raw.get("probe"), record["probe"]["mode"], record.get("backend", {}).get("ports", ()))
     return record, problems.findings
 
 
@@ -112,6 +117,8 @@ def _several(problems: Problems, record: dict[str, Any], raw: Any) -> None:
     first = {key: backends[0][key] for key in ("namespace", "service", "ports")}
     record["backend"] = first
     if not is_plain(backends):
+        if record["tls"]:
+            problems.add("KEY_NOT_BUILT", key="backends with protocol: tls")
         record["backends"] = backends
         probe = record["probe"]
         # One session meets one backend only.
@@ -135,7 +142,7 @@ def _beside(problems: Problems, key: str, raw: Mapping[str, Any], count: int, **
 
 def _protocol(problems: Problems, value: Any) -> str:
     """Read the protocol of a record."""
-    if value in ("tls", "http"):
+    if value == "http":
         problems.add("KEY_NOT_BUILT", key=f"protocol: {value}")
         return value
     if value == "udp":
@@ -174,7 +181,7 @@ def _check_renamed(records: Iterable[Mapping[str, Any]]) -> list[dict[str, str]]
 
 def entries(record: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return one entry for each port of a record, with C(port) as V(None) where it is to be found by C(auto)."""
-    same = {key: record[key] for key in ("name", "gateway", "protocol", "probe", "was", "adopt")}
+    same = {key: record[key] for key in ("name", "gateway", "protocol", "tls", "probe", "was", "adopt")}
     several = record.get("backends", ())
     columns = zip(record["ports"], record["target_ports"], record["node_ports"], strict=True)
     return [

@@ -205,7 +205,8 @@ RULES: Mapping[str, Rule] = {
     "HOP_UNSEEN": Rule(
         "error",
         "what could be seen of port {port} is in order, but it is not proven ({seen}). Not to be seen was: {unseen}.",
-        "Grant the rights of servicemesh-tcp-diagnose in docs/rbac.yaml, and run it again.",
+        "Mend what is named there, mostly by the rights of docs/rbac.yaml (servicemesh-tcp-diagnose and, for"
+        " probe.from: cluster, servicemesh-tcp-probe), and run it again.",
     ),
     "HOP_SUBSET_EMPTY": Rule(
         "error",

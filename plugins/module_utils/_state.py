@@ -19,6 +19,7 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._names import (
     SOURCE_ANNOTATION,
 )
 from ansible_collections.servicemesh.tcp.plugins.module_utils._providers import load_balancer_annotations
+from ansible_collections.servicemesh.tcp.plugins.module_utils._tls_objects import RECORDS_ANNOTATION, read_note
 
 # Raised when a key of the projection changes its meaning.
 VERSION = 2
@@ -103,6 +104,7 @@ def gateway(obj: Mapping[str, Any]) -> dict[str, Any]:
                 # Istio's API: the mode SIMPLE is the zero value and may be left out.
                 "tls": server["tls"].get("mode", "SIMPLE") if server.get("tls") is not None else "",
                 "credential": (server.get("tls") or {}).get("credentialName", ""),
+                "min_version": (server.get("tls") or {}).get("minProtocolVersion", ""),
             }
             for server in spec.get("servers") or []
         ],
@@ -117,6 +119,7 @@ def virtual_service(obj: Mapping[str, Any]) -> dict[str, Any]:
         "hosts": spec.get("hosts") or [],
         "gateways": spec.get("gateways") or [],
         "export_to": spec.get("exportTo") or [],
+        "records": read_note((obj["metadata"].get("annotations") or {}).get(RECORDS_ANNOTATION)),
         "tcp": [_rule(rule) for rule in spec.get("tcp") or []],
         "tls": [
             {**_rule(rule), "sni": [match.get("sniHosts") or [] for match in rule.get("match") or []]}

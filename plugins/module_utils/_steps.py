@@ -124,7 +124,10 @@ def share_steps(
         service = view.services.get((namespace, front))
         uid = service["uid"] if service else None
         served = set(service["managers"].get(manager, [])) if service else set()
-        stays = [item for item in staying[front] if item["port"] in served]
+        leaves = [item for item in staying[front] if item["port"] in served]
+        # What another set has by name as well stays his, and nobody has to wait for its sessions.
+        others = view.ports_of_other_sets(service, set_name) if service else ()
+        stays = [item for item in leaves if item["port"] not in others]
         if wanted[front]:
             if service is None and front != name:
                 opening.append(apply_step(front_service(gateway, front), wait=True))
@@ -134,7 +137,7 @@ def share_steps(
         drain = [item["target_port"] for item in stays]
         if service and any(item["port"] in service["edited"] for item in stays):
             closing.append(_take_out(service, (namespace, name), [item["port"] for item in stays], drain))
-        elif stays:
+        elif leaves:
             closing.append(
                 share_step(service_share(front, namespace, wanted[front], uid), manager, drain, adopt=foreign)
             )

@@ -28,6 +28,14 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._names import (
 )
 from ansible_collections.servicemesh.tcp.plugins.module_utils._smcp import as_front
 from ansible_collections.servicemesh.tcp.plugins.module_utils._targets import first_choice
+from ansible_collections.servicemesh.tcp.plugins.module_utils._tls_objects import (
+    observed,
+    rule_object_name,
+    shared_port_name,
+)
+
+# Where a port leads that has no rule.
+NOWHERE = {"host": "", "port": None}
 
 
 class View:
@@ -148,6 +156,11 @@ class View:
             self._foreign[key] = foreign_listeners(self.world, gateway, set_name)
         return self._foreign[key]
 
+    def ports_of_other_sets(self, service: Mapping[str, Any], set_name: str) -> set[int]:
+        """Return the ports of a front Service that other sets own, alone or with this one."""
+        owners = ((manager_set(manager), ports) for manager, ports in service["managers"].items())
+        return {port for name, ports in owners if name not in (None, set_name) for port in ports}
+
     def foreign_ports(self, gateway: Mapping[str, Any], set_name: str) -> dict[int, str]:
         """Return the ports of a gateway that are not this set's to publish, with who holds them.
 
@@ -228,33 +241,51 @@ class View:
             if port["protocol"] == "TCP"
         }
         istio_gateway = self.own_gateway(place, set_name)
-        servers = {server["port"]: server for server in istio_gateway["servers"]} if istio_gateway else {}
+        servers: dict[int, list[Mapping[str, Any]]] = {}
+        for server in istio_gateway["servers"] if istio_gateway else ():
+            servers.setdefault(server["port"], []).append(server)
         name = set_object_name(gateway, set_name)
-        rules = self.virtual_services.get((namespace, name), {"tcp": []})["tcp"]
+        main = self.virtual_services.get((namespace, name))
+        rules = main["tcp"] if main else []
         destinations = {port: rule["destinations"] for rule in rules for port in rule["ports"]}
         result = []
         for number in sorted({*servers, *own}):
             front = shown.get(number, {})
-            port_name = servers[number]["name"] if number in servers else front.get("name", "")
-            leads = destinations.get(number) or [{"host": "", "port": None}]
-            several = len(leads) > 1 or leads[0].get("subset")
-            result.append(
-                {
-                    "gateway": gateway,
-                    "namespace": namespace,
-                    "service": front.get("service", gateway),
-                    "port": number,
-                    "port_name": port_name,
-                    "hash": record_hash(port_name),
-                    "target_port": front.get("target_port", first_choice(number)),
-                    "node_port": None,
-                    "host": leads[0]["host"],
-                    "backend_port": leads[0]["port"],
-                    **({"destinations": self._with_labels(leads, place, set_name)} if several else {}),
-                    # Somebody else's port of somebody else's Service, which only the server is added to.
-                    **({"lent": True} if front.get("lent") and number not in own else {}),
-                }
+            port_name = servers[number][0]["name"] if number in servers else front.get("name", "")
+            common = {
+                "gateway": gateway,
+                "namespace": namespace,
+                "service": front.get("service", gateway),
+                "port": number,
+                "target_port": front.get("target_port", first_choice(number)),
+                "node_port": None,
+                # Somebody else's port of somebody else's Service, which only the server is added to.
+                **({"lent": True} if front.get("lent") and number not in own else {}),
+            }
+            by_name = [server for server in servers.get(number, ()) if server["protocol"] == "TLS"]
+            records = observed(
+                by_name,
+                main,
+                lambda digest, port=number: self.virtual_services.get(
+                    (namespace, rule_object_name(gateway, set_name, port, digest))
+                ),
             )
+            leads = destinations.get(number) or [NOWHERE]
+            several = len(leads) > 1 or leads[0].get("subset")
+            plain = {"hash": record_hash(port_name), "destination": leads[0]}
+            if several:
+                plain["destinations"] = self._with_labels(leads, place, set_name)
+            for item in records or [plain]:
+                result.append(
+                    {
+                        **common,
+                        "port_name": shared_port_name(number) if by_name else port_name,
+                        "hash": item["hash"],
+                        "host": item["destination"]["host"],
+                        "backend_port": item["destination"]["port"],
+                        **{key: item[key] for key in ("tls", "destinations") if key in item},
+                    }
+                )
         return result
 
     def _with_labels(

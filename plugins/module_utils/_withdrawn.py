@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import short_hash
+from ansible_collections.servicemesh.tcp.plugins.module_utils._tls import one_per_port
 
 if TYPE_CHECKING:
     from ansible_collections.servicemesh.tcp.plugins.module_utils._view import View
@@ -53,18 +54,23 @@ def closed_ports(
     observed: Iterable[Mapping[str, Any]],
     stays: Iterable[Mapping[str, Any]],
     view: View,
+    set_name: str,
     names: Mapping[str, str] | None = None,
 ) -> list[dict[str, Any]]:
     """Return the observed listeners whose port the set gives up, with all that tells whether it still answers.
 
-    C(names) are the records' names by their hashes, as far as they are known: the cluster does not hold them.
+    C(names) are the records' names by their hashes, as far as they are known: the cluster does not hold them. A port
+    that another set has by name as well goes on answering, for that set's names.
     """
     kept = {(item["namespace"], item["gateway"], item["port"]) for item in stays}
     closed = []
-    for item in observed:
-        if (item["namespace"], item["gateway"], item["port"]) in kept:
+    for item in one_per_port(observed):
+        front = view.services.get((item["namespace"], item["service"]), {"ports": [], "managers": {}})
+        place = (item["namespace"], item["gateway"], item["port"])
+        if place in kept:
             continue
-        front = view.services.get((item["namespace"], item["service"]), {"ports": []})
+        if item.get("tls") and (item.get("lent") or item["port"] in view.ports_of_other_sets(front, set_name)):
+            continue
         node_ports = [port["node_port"] for port in front["ports"] if port["port"] == item["port"]]
         closed.append(
             {

@@ -149,7 +149,7 @@ mesh:
     gateways:
       description:
         - All Istio Gateways with selector and servers, and the source that a set of this collection recorded.
-        - A server's C(tls) is its mode, empty where it has no TLS settings.
+        - A server's C(tls) is its mode, empty where it has no TLS settings; C(credential) the Secret that it names.
       type: list
       elements: dict
       returned: success
@@ -158,6 +158,7 @@ mesh:
         - All Istio VirtualServices with hosts, gateways, C(exportTo), TCP and TLS rules, and whether they have HTTP
           rules.
         - A rule's C(ports), C(match_gateways) and C(sni) have one entry per match; a port of null is any port.
+        - C(records) says whose the TLS rules of a set of this collection are, by port and first name.
       type: list
       elements: dict
       returned: success

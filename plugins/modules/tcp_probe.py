@@ -117,7 +117,8 @@ options:
         choices: [v1, v2]
       tls:
         description:
-          - Whether to talk within TLS. With the modes V(send), V(banner), V(http), V(smtp), V(ftp) and V(redis).
+          - Whether to talk within TLS. With the modes V(connect), V(send), V(banner), V(http), V(smtp), V(ftp) and
+            V(redis).
         type: bool
       from:
         description:
@@ -141,6 +142,14 @@ options:
         description:
           - With O(targets[].verify=true), the authorities that are trusted, as PEM text. Defaults to the system's.
         type: str
+      cert:
+        description:
+          - The path of this client's own certificate, in PEM, for servers that ask for one. Goes with O(targets[].key).
+        type: path
+      key:
+        description:
+          - The path of the key of O(targets[].cert), in PEM and without a password.
+        type: path
       path:
         description:
           - What O(targets[].mode=http) asks for. Defaults to V(/).
@@ -466,6 +475,8 @@ def argument_spec() -> dict[str, Any]:
         "sni": {"type": "str"},
         "verify": {"type": "bool"},
         "ca": {"type": "str"},
+        "cert": {"type": "path"},
+        "key": {"type": "path", "no_log": False},
         "path": {"type": "str"},
         "host": {"type": "str"},
         "status": {"type": "int"},

@@ -57,7 +57,7 @@ SEEN = state(owned_front(("a", 8081)))
 CALLS = {
     "echo_server_steps": (
         "echo_plan",
-        ([{"name": "e"}], SEEN, "img", "Never", "absent", "required"),
+        ([{"name": "e"}], SEEN, "img", "Never", "absent", "required", "greeter"),
         (
             ([{"name": "e"}], SEEN),
             {
@@ -65,6 +65,7 @@ CALLS = {
                 "pull_policy": "Never",
                 "echo_state": "absent",
                 "namespace_state": "required",
+                "greeter_image": "greeter",
             },
         ),
     ),

@@ -4,11 +4,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
 import socket
 
 import pytest
-from ansible_collections.servicemesh.tcp.plugins.module_utils import _diagnosis
+from ansible_collections.servicemesh.tcp.plugins.module_utils import _diagnosis, _relay
 from ansible_collections.servicemesh.tcp.plugins.module_utils._client import ApiError
 from ansible_collections.servicemesh.tcp.plugins.module_utils._envoy import Endpoint
 from ansible_collections.servicemesh.tcp.plugins.module_utils._envoy_view import PodView, parse_view
@@ -68,7 +70,10 @@ def walk(monkeypatch):
     port["service"] = "edge"
     result = {"name": "a", "address": HOME, "port": number, "state": "no_answer", "detail": "x", "connect_ms": 1.0}
 
-    def run(api, accepts=True):
+    def run(api, accepts=True, relay=None):
+        if relay:
+            port["probe"]["from"] = "cluster"
+            monkeypatch.setattr(_relay, "relay_beside", lambda *_args: contextlib.nullcontext(relay))
         for item in (chain.gateway_pod, chain.backend_pod):
             api.add({"kind": "Pod", "apiVersion": "v1", **item})
         metadata = {"name": "echo-x", "namespace": "apps", **chain.slice["metadata"]}
@@ -99,6 +104,40 @@ def test_what_could_not_be_seen_is_said(walk):
     verdict = walk(Cluster(("EndpointSlice", "apps")), accepts=None)
     assert verdict["code"] == "HOP_UNSEEN"
     assert "endpointslices in apps, no right to get and create pods/portforward" in verdict["message"]
+
+
+class Way:
+    """A relay that connects from here, or one that says why there is none."""
+
+    def __init__(self, why=""):
+        self.why, self.address, self.dialled = why, "10.0.0.9", []
+
+    async def dial(self, host, port):
+        """Connect."""
+        self.dialled.append(port)
+        return await asyncio.open_connection(host, port)
+
+
+def test_a_port_that_is_proven_from_inside_is_tried_from_there(walk):
+    way = Way()
+    assert walk(Cluster(), relay=way)["code"] == "HOP_APPLICATION"
+    # The port itself, and the gateway's health.
+    assert len(way.dialled) == 2
+
+
+def test_without_a_pod_to_come_from_nothing_is_said_of_the_way(walk, monkeypatch):
+    # Nobody comes, so that no listener counts a session.
+    monkeypatch.setattr(Reader, "views", lambda self, *_args: ({"edge-1": quiet()}, []))
+    way = Way("no pod could be made")
+    verdict = walk(Cluster(), relay=way)
+    assert (verdict["code"], way.dialled) == ("HOP_UNSEEN", [])
+    assert "Not to be seen was: no pod could be made" in verdict["message"]
+
+
+def quiet():
+    """Return what an Envoy has whose listener and cluster are there, and which nobody uses."""
+    known = {CLUSTER: {"10.0.0.7:9000": Endpoint(0, True, 0)}}
+    return PodView(clusters=known, listeners=frozenset([8081]), sessions={8081: 0})
 
 
 def test_any_other_error_of_the_api_server_is_one(walk):

@@ -7,11 +7,22 @@ from __future__ import annotations
 import json
 
 import pytest
-from ansible_collections.servicemesh.tcp.plugins.module_utils._endpoint_maps import client_line, map_name
+from ansible_collections.servicemesh.tcp.plugins.module_utils._endpoint_maps import (
+    client_line,
+    endpoint_maps,
+    map_name,
+)
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import short_hash
+from ansible_collections.servicemesh.tcp.plugins.module_utils._portmap import port_map
 from ansible_collections.servicemesh.tcp.plugins.module_utils._workload import bare_object
 from ansible_collections.servicemesh.tcp.plugins.modules import tcp_publish
-from ansible_collections.servicemesh.tcp.tests.unit.plugins.builders import EDGE, EDGE_REFERENCE, record
+from ansible_collections.servicemesh.tcp.tests.unit.plugins.builders import (
+    EDGE,
+    EDGE_REFERENCE,
+    front,
+    own_port,
+    record,
+)
 from ansible_collections.servicemesh.tcp.tests.unit.plugins.module_run import run_module
 from ansible_collections.servicemesh.tcp.tests.unit.plugins.whole_runs import mesh_cluster
 
@@ -99,13 +110,25 @@ def test_without_being_asked_nobody_looks_for_any(api):
     assert not [path for _method, path in api.log if "configmaps/" in path and BACKEND["namespace"] in path]
 
 
+def test_a_door_of_tls_tells_its_name_and_its_clients():
+    names = {"protocol": "tls", "tls": {"mode": "passthrough"}, "hosts": ["a.test"]}
+    ports = port_map([record("a", 8443, **names)], [EDGE])["ports"]
+    edge = front([own_port("a", 8443)], type="LoadBalancer", addresses=["198.18.0.1"])
+    (told,) = endpoint_maps(ports, [edge], []).values()
+    (endpoint,) = json.loads(told["data"]["endpoints.json"])["endpoints"]
+    assert endpoint["sni"] == "a.test"
+    assert endpoint["client"][0].startswith("openssl s_client -connect 198.18.0.1:8443 -servername a.test ")
+    assert "sni = a.test" in endpoint["stunnel"]
+    assert "198.18.0.1 port 8443 (TLS server name a.test) leads" in told["data"]["README.txt"]
+
+
 @pytest.mark.parametrize(
     ("probe", "address", "line"),
     [
         ({"mode": "connect"}, "10.0.0.1", "nc 10.0.0.1 443"),
         ({"mode": "http", "tls": True, "path": "/ready"}, "::1", "curl https://[::1]:443/ready"),
-        ({"mode": "tls"}, "db.test", "openssl s_client -connect db.test:443 -servername x.test"),
+        ({"mode": "tls"}, "db.test", "openssl s_client -connect db.test:443"),
     ],
 )
 def test_the_client_is_one_for_the_protocol(probe, address, line):
-    assert client_line({"probe": probe}, address, 443, "x.test") == line
+    assert client_line(probe, address, 443) == line

@@ -71,6 +71,7 @@ def test_an_endpoint_to_the_leaf():
             "addresses": ["198.18.0.1", "198.18.0.2"],
             "port": 8081,
             "sni": None,
+            "client": None,
             "backend": {"namespace": "apps", "service": "echo", "port": 9000},
             "proof": "proven",
             "milliseconds": 12.4,
@@ -193,6 +194,12 @@ def test_the_table():
         "edge     198.18.0.1, 198.18.0.2  22    apps/echo:9000  proven in 13 ms",
         "edge     -                       8081  apps/echo:9000  broken: its load balancer has no address",
     ]
+
+
+def test_the_table_names_the_names_that_share_a_port():
+    records = [record("a", 8443, protocol="tls", hosts=["a.test"]), record("b", 8443, protocol="tls", hosts=["b.test"])]
+    lines = _endpoints.report_lines(_endpoints.endpoints(mapped(*records), [BALANCED], planned=True))
+    assert [line.split()[3:5] for line in lines[1:]] == [["8443", "a.test"], ["8443", "b.test"]]
 
 
 def test_the_table_names_the_broken_hop():

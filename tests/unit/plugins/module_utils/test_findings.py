@@ -23,7 +23,7 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._plan import expos
 from ansible_collections.servicemesh.tcp.plugins.module_utils._portmap import port_map
 from ansible_collections.servicemesh.tcp.plugins.module_utils._sessions import Sessions
 from ansible_collections.servicemesh.tcp.plugins.module_utils._workload import bare_object, new_object
-from ansible_collections.servicemesh.tcp.tests.unit.plugins import audit_texts, backend_texts, plane_findings
+from ansible_collections.servicemesh.tcp.tests.unit.plugins import audit_texts, backend_texts, plane_findings, tls_texts
 from ansible_collections.servicemesh.tcp.tests.unit.plugins.builders import (
     EDGE,
     EDGE_REFERENCE,
@@ -264,8 +264,8 @@ TEXTS = {
         " Add it to tcp_gateways, or mend the record's gateway. (did you mean 'edge'?)",
     ),
     "KEY_NOT_BUILT": (
-        lambda: mapped(record(hosts=["a"])),
-        "record 'a': 'hosts' is a key of the design, but this version of the collection does not build it yet."
+        lambda: mapped(record(paths=["/a"])),
+        "record 'a': 'paths' is a key of the design, but this version of the collection does not build it yet."
         " Leave it out, or use a version that lists it in its changelog.",
     ),
     "KEY_UNKNOWN": (
@@ -543,6 +543,7 @@ TEXTS = {
     **ONBOARDING_TEXTS,
     **plane_findings.TEXTS,
     **OPERATOR_TEXTS,
+    **tls_texts.TEXTS,
 }
 
 
@@ -588,6 +589,8 @@ def test_a_code_keeps_its_severity():
         "PORTS_KEPT": "note",
         "RULE_CARRIED": "note",
         "RULE_STALE": "warning",
+        "SECRET_ENDS": "warning",
+        "SECRET_UNSEEN": "warning",
         "SECURITY_GROUP_RULES": "warning",
         "SELECTOR_WIDE": "warning",
         "SESSIONS_UNSEEN": "warning",

@@ -49,6 +49,25 @@ def world(*listeners, **spec):
 
 
 MAKERS = (_exposure.virtual_service, _exposure.network_policy)
+
+
+def named(name, **more):
+    """Return a listener of the set for one TLS name on port 8443."""
+    mode = more.pop("mode", "passthrough")
+    tls = {"mode": mode, "hosts": [name], "secret": "cert", "min_version": None}
+    return listener(8443, port_name="tls-8443", hash=f"hash-{name}", tls=tls, **more)
+
+
+def world_of_names(*listeners):
+    """Return what listeners on one port make on a cluster, by kind and name."""
+    share = _exposure.service_share("edge", "gateways", listeners[:1], None)
+    made = [_exposure.istio_gateway("edge", "gateways", "default", listeners, "hosts.yml")]
+    made += _exposure.virtual_services("edge", "gateways", "default", listeners)
+    made.append(new_object("Service", "edge", "gateways", LABELS, spec=share.get("spec", {})))
+    return {f"{obj['kind']} {obj['metadata']['name']}": obj for obj in made}
+
+
+A, B, C = named("a.test"), named("b.test"), named("c.test", mode="terminate")
 TWO = (listener(8081), listener(8082))
 BEFORE = world(*TWO)
 
@@ -343,3 +362,30 @@ def test_ports_that_are_not_tcp_and_the_health_port_are_none_of_the_plan_s():
 
 def test_the_selector_of_our_gateways_is_the_pods_own():
     assert BEFORE["Gateway"]["spec"]["selector"] == gateway_selector("edge", "gateways")
+
+
+NAMES = {
+    # Seen on the lab, with sessions on a name that is passed through, on another one, and on one whose TLS ends here.
+    "a name joins": ((A, C), (A, B, C), ("opens", "new is b.test")),
+    "a name leaves": ((A, B, C), (A, C), ("drains", "its name b.test goes")),
+    "where a name leads": (
+        (A, B, C),
+        (A, named("b.test", backend_port=9001), C),
+        ("drains", "the destination of b.test changes"),
+    ),
+    "where a name leads whose TLS ends here": (
+        (A, C),
+        (A, named("c.test", mode="terminate", backend_port=9001)),
+        ("drains", "the destination of c.test changes"),
+    ),
+    "who ends TLS": ((A, B), (A, named("b.test", mode="terminate")), ("drains", "what ends TLS for b.test changes")),
+    "the last leaves": ((A,), (), ("closes", "it is withdrawn")),
+    "the first comes": ((), (C,), ("opens", "new")),
+    "another order": ((A, B, C), (C, B, A), None),
+}
+
+
+@pytest.mark.parametrize(("before", "after", "expected"), NAMES.values(), ids=NAMES)
+def test_names_of_one_port(before, after, expected):
+    found = compare(world_of_names(*before), world_of_names(*after))
+    assert found == ({8443: expected} if expected else {})

@@ -9,11 +9,14 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._findings import f
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import port_name, set_object_name
 from ansible_collections.servicemesh.tcp.plugins.module_utils._plan import exposure_plan, withdrawal_plan
 from ansible_collections.servicemesh.tcp.plugins.module_utils._portmap import port_map
+from ansible_collections.servicemesh.tcp.plugins.module_utils._view import view_of
+from ansible_collections.servicemesh.tcp.plugins.module_utils._withdrawn import closed_ports
 from ansible_collections.servicemesh.tcp.tests.unit.plugins.builders import (
     EDGE,
     front,
     istio_gateway,
     messages,
+    own_port,
     owned_front,
     record,
     state,
@@ -238,6 +241,15 @@ def test_what_a_run_withdraws_is_told():
     assert plan["withdrawn"] == [{"namespace": "gateways", "gateway": "edge", "port": 8083}]
     # a has moved, so that its port is no withdrawn one; but clients find it closed.
     assert [item["port"] for item in plan["closed"]] == [8081, 8083]
+
+
+@pytest.mark.parametrize(("owners", "closed"), [({"servicemesh.tcp/default": [8443]}, [8443]), ({}, [])])
+def test_a_port_of_names_stays_open_for_the_names_of_others(owners, closed):
+    held = {"servicemesh.tcp/default": [8443], "servicemesh.tcp/other": [8443]}
+    view = view_of(state(front([own_port("a", 8443)], managers=owners or held)))
+    listener = {"namespace": "gateways", "gateway": "edge", "service": "edge", "port": 8443, "target_port": 8443}
+    listener |= {"hash": "x", "host": "", "backend_port": None, "tls": {"hosts": ["a.test"]}}
+    assert [item["port"] for item in closed_ports([listener], [], view, "default")] == closed
 
 
 def test_a_port_that_another_record_takes_over_is_not_closed():

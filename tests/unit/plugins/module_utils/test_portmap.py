@@ -54,6 +54,7 @@ def test_what_a_record_becomes():
                 "node_port": 30432,
                 "port_name": port_name(5432, "team-a", "db"),
                 "protocol": "tcp",
+                "tls": None,
                 "backend": {
                     "namespace": "apps",
                     "service": "echo",

@@ -16,7 +16,8 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils import _probe_http
 from ansible_collections.servicemesh.tcp.plugins.module_utils._certificate import read_certificate
 from ansible_collections.servicemesh.tcp.plugins.module_utils._probe import Prober
 from ansible_collections.servicemesh.tcp.plugins.module_utils._probe_session import header_of
-from ansible_collections.servicemesh.tcp.plugins.module_utils._probe_target import parse_target
+from ansible_collections.servicemesh.tcp.plugins.module_utils._probe_target import TargetError, parse_target
+from ansible_collections.servicemesh.tcp.tests.unit.plugins.certificates import pair as self_signed
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -285,6 +286,31 @@ def test_the_server_name_is_sent(certificate):
     assert prove(echo, context=context, mode="tls")["state"] == "proven"
     context.sni_callback = None
     assert asked == ["one.example", None]
+
+
+@pytest.mark.parametrize("mode", ["tls", "connect"])
+def test_a_client_s_own_certificate(tmp_path, mode):
+    file = tmp_path / "both.pem"
+    file.write_text("".join(self_signed("client.example")))
+    strict = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    strict.load_cert_chain(file)
+    strict.verify_mode = ssl.CERT_REQUIRED
+    strict.load_verify_locations(file)
+    # With TLS 1.3 a client learns of it only when it reads, which mode tls does not.
+    strict.maximum_version = ssl.TLSVersion.TLSv1_2
+    pair = {"cert": str(file), "key": str(file)}
+    within = {"tls": True} if mode == "connect" else {}
+    # A silent session that nobody witnesses stays unseen; it was open, though.
+    good = {"tls": "proven", "connect": "unseen"}[mode]
+    assert prove(echo, context=strict, mode=mode, **within, **pair)["state"] == good
+    assert prove(echo, context=strict, mode=mode, **within)["state"] in ("wrong_answer", "closed", "reset")
+
+
+def test_files_that_are_no_certificate(tmp_path):
+    (tmp_path / "a.pem").write_text("nothing")
+    for path in (tmp_path / "a.pem", tmp_path / "none.pem"):
+        with pytest.raises(TargetError, match=r"target a: cert .*pem"):
+            prove(echo, mode="tls", cert=str(path), key=str(path))
 
 
 def test_a_server_that_hangs_up_on_tls():

@@ -66,7 +66,10 @@ def test_a_preset_knows_its_server(mode, greeting, other):
     [
         ({"mode": "shout"}, "mode", "it must be one of connect, send, banner"),
         ({"mode": "postgres", "send": "x"}, "send", "no meaning with mode 'postgres'"),
-        ({"mode": "connect", "tls": True}, "tls", "no meaning"),
+        ({"mode": "ssh", "tls": True}, "tls", "no meaning"),
+        ({"mode": "connect", "sni": "a.example"}, "sni", "it needs tls: true"),
+        ({"mode": "tls", "cert": "a.pem"}, "key", "go together"),
+        ({"mode": "tls", "cert": 1, "key": "a.key"}, "cert", "the path of a file"),
         ({"mode": "send"}, "send", "needs the text"),
         ({"send": "x", "expect": "/(/"}, "", "no regular expression"),
         ({"send": "hex:0"}, "", "no row of bytes"),

@@ -38,6 +38,7 @@ def test_a_record_s_defaults():
                 "target_ports": [None],
                 "node_ports": [None],
                 "protocol": "tcp",
+                "tls": None,
                 "probe": {"mode": "connect", "timeout": 5},
                 "was": None,
                 "adopt": False,
@@ -148,7 +149,6 @@ RECORDS = [
     ),
     ({"timeouts": {}}, [f"KEY_NOT_BUILT record 'a': 'timeouts' {NOT_BUILT}"]),
     ({"backnd": {}}, ["KEY_UNKNOWN record 'a': 'backnd' is not a known key; did you mean 'backend'?"]),
-    ({"protocol": "tls"}, [f"KEY_NOT_BUILT record 'a': 'protocol: tls' {NOT_BUILT}"]),
     ({"protocol": "http"}, [f"KEY_NOT_BUILT record 'a': 'protocol: http' {NOT_BUILT}"]),
     (
         {"protocol": "udp"},

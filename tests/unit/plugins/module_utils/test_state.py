@@ -10,7 +10,7 @@ import pytest
 from ansible_collections.servicemesh.tcp.plugins.module_utils import _state
 
 META = {"name": "edge", "namespace": "gateways", "uid": "u", "creationTimestamp": "2026-01-01T00:00:00Z"}
-NO_TLS = {"tls": "", "credential": ""}
+NO_TLS = {"tls": "", "credential": "", "min_version": ""}
 PORT = {"node_port": None, "protocol": "TCP", "app_protocol": ""}
 IDENTITY = {
     "name": "edge",
@@ -185,6 +185,7 @@ def test_a_virtual_service():
         "hosts": ["*"],
         "gateways": ["g"],
         "export_to": ["."],
+        "records": {},
         "tcp": [
             {
                 "ports": [8081, 8082, None, None],

@@ -73,6 +73,9 @@ def test_bad_options_are_refused_before_the_cluster_is_asked(options, says, tmp_
     api = build.PagedApi(build.busy())
     done = run(api, **options)
     assert done["failed"]
+    # What the playbook ends with all the same.
+    assert (done["lines"], done["files"]) == (["The cluster was not audited."], [])
+    assert [line.split()[0] for line in done["table"]] == ["DOOR"]
     assert done["msg"].startswith("VALUE_INVALID audit: ")
     assert says in done["msg"]
     assert api.log == []
