@@ -16,9 +16,8 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._kinds import KIND
 if TYPE_CHECKING:
     from ansible_collections.servicemesh.tcp.plugins.module_utils._client import Api
 
-
-# What was read already by kind and selector, V(None) where there was no right to.
-Lists = dict[tuple[str, str | None], list[dict[str, Any]] | None]
+# The lists of objects that were read already by kind and selector, V(None) where there was no right to.
+Lists = dict[tuple[str, Any], Any]
 
 
 class Reader:
