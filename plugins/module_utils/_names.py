@@ -7,6 +7,7 @@ This module_util is **PRIVATE** and should only be used by this collection. Brea
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import re
 import sys
@@ -38,6 +39,8 @@ LABEL_MAX = 63
 PORT_NAME = re.compile(r"tcp-(\d+)-([0-9a-f]{8})")
 
 
+# A plan asks for a record's several times.
+@functools.lru_cache(maxsize=65536)
 def short_hash(*parts: str) -> str:
     """Return 8 hex digits that stand for the parts."""
     return hashlib.sha256("/".join(parts).encode()).hexdigest()[:8]

@@ -56,6 +56,9 @@ def _probe(problems: Problems, value: Any) -> dict[str, Any]:
 
     What is to be said is read here as the proof after the write reads it, so that it does not fail on it.
     """
+    if value == {}:
+        # Of thousands of records most say nothing, and there is nothing to check.
+        return {"mode": "connect", "timeout": 5}
     probe = read_dict(problems, "probe", value)
     check_keys(problems, "probe.", probe, PROBE_KEYS, PROBE_KEYS)
     mode = read_choice(problems, "probe.mode", probe.get("mode", "send" if "send" in probe else "connect"), PROBE_MODES)
