@@ -229,12 +229,11 @@ class Lab:
 
 def ask_envoy(api: Api, namespace: str, pod: str, path: str) -> dict[str, Any]:
     """Ask an Envoy's admin interface through the API server's port forwarding."""
-    reader = _portforward.EnvoyReader(api)
-    websocket = reader._open(f"/api/v1/namespaces/{namespace}/pods/{pod}/portforward?ports={_portforward.ADMIN_PORT}")
+    websocket = _portforward.EnvoyReader(api).forward(namespace, pod, _portforward.ADMIN_PORT)
     try:
         websocket.settimeout(30)
         request = f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode()
-        websocket.send(bytes([_portforward.DATA]) + request, opcode=2)
+        _portforward.transmit(websocket, request)
         response = http.client.HTTPResponse(_portforward._Channel(websocket))
         response.begin()
         return json.loads(response.read())
