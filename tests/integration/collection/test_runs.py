@@ -77,6 +77,7 @@ def test_second_run_costs_the_same_for_any_number_of_ports(exposure: Exposure, c
     assert sum(few.values()) < 60
 
 
+@pytest.mark.slow
 def test_interrupted_run_is_finished_by_the_next(one_port: Exposure, cluster: Cluster) -> None:
     """After every single write in turn the run dies; the port of before answers on, and the next run finishes."""
     exposure = one_port
