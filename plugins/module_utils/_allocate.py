@@ -66,9 +66,9 @@ def allocate(
     for entry in seeking:
         namespace = entry["backend"]["namespace"]
         number = claims.pick(namespace, placed)
-        closed = [other for other in namespaces_of(entry) if number is not None and not claims.open_to(other, number)]
-        if closed:
-            conflicts.add("CLAIM_MISSING", entry["name"], number, **claims.missing(closed[0]))
+        closed = claims.closed_to(namespaces_of(entry), number) if number is not None else None
+        if closed is not None:
+            conflicts.add("CLAIM_MISSING", entry["name"], number, **claims.missing(closed))
         elif number is not None:
             placed[number] = {**entry, "port": number}
             claims.count(entry["name"], namespaces_of(entry), number)
@@ -129,7 +129,6 @@ def _may_have(
 ) -> bool:
     """Tell whether a record may have the port that it asks for or has; note what stands in its way."""
     name, number = entry["name"], entry["port"]
-    closed = [namespace for namespace in namespaces_of(entry) if not claims.open_to(namespace, number)]
     values: dict[str, Any] = {"key": "port", "gateway": gateway["name"]}
     if number in foreign and not entry.get("joins"):
         conflicts.add_taken(name, number, **values, holder=foreign[number])
@@ -140,8 +139,8 @@ def _may_have(
         conflicts.add("PORT_RESERVED_BY_GATEWAY", name, number, **values, reserved=written(gateway["reserved"]))
     elif gateway["strict_pool"] and number not in gateway["pool"]:
         conflicts.add("PORT_OUTSIDE_POOL", name, number, **values, pool=written(gateway["pool"]))
-    elif closed:
-        conflicts.add("CLAIM_MISSING", name, number, **claims.missing(closed[0]))
+    elif (closed := claims.closed_to(namespaces_of(entry), number)) is not None:
+        conflicts.add("CLAIM_MISSING", name, number, **claims.missing(closed))
     else:
         return True
     return False

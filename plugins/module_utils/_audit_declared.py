@@ -12,6 +12,7 @@ from typing import Any
 
 from ansible_collections.servicemesh.tcp.plugins.module_utils._exposure import listener_of, route_of
 from ansible_collections.servicemesh.tcp.plugins.module_utils._findings import errors, finding
+from ansible_collections.servicemesh.tcp.plugins.module_utils._names import port_place
 from ansible_collections.servicemesh.tcp.plugins.module_utils._plan_text import ports_text
 from ansible_collections.servicemesh.tcp.plugins.module_utils._portmap import port_map
 from ansible_collections.servicemesh.tcp.plugins.module_utils._tls_objects import same_tls
@@ -49,7 +50,7 @@ def differences(
 
 
 def _key(item: Mapping[str, Any]) -> Key:
-    return item["namespace"], item["gateway"], item["port"], item["hash"] if item.get("tls") else None
+    return *port_place(item), item["hash"] if item.get("tls") else None
 
 
 def _moved(wanted: Mapping[Key, Mapping[str, Any]], there: Mapping[Key, Mapping[str, Any]]) -> set[Key]:

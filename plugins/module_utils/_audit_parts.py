@@ -14,6 +14,8 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timezone
 from typing import Any
 
+from ansible_collections.servicemesh.tcp.plugins.module_utils._conditions import is_serving
+
 # ansible-core needs it too, so it is there wherever the controller runs the module.
 with contextlib.suppress(ImportError):
     from cryptography import x509
@@ -26,7 +28,7 @@ Endpoints = dict[Place, dict[str, int]]
 def ready_backends(pages: Iterable[Iterable[Mapping[str, Any]]]) -> Endpoints:
     """Count the ready endpoints of each Service's port.
 
-    Kubernetes API, EndpointSlice: an unknown readiness counts as ready, and no ports mean none.
+    Kubernetes API, EndpointSlice: no ports mean none.
     """
     found: Endpoints = {}
     for page in pages:
@@ -35,9 +37,7 @@ def ready_backends(pages: Iterable[Iterable[Mapping[str, Any]]]) -> Endpoints:
             if not name:
                 continue
             ports = found.setdefault((item["metadata"]["namespace"], name), {})
-            ready = sum(
-                1 for one in item.get("endpoints") or [] if (one.get("conditions") or {}).get("ready") is not False
-            )
+            ready = sum(map(is_serving, item.get("endpoints") or []))
             for port in item.get("ports") or []:
                 key = port.get("name") or ""
                 ports[key] = ports.get(key, 0) + ready

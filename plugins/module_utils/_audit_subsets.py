@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from ansible_collections.servicemesh.tcp.plugins.module_utils._conditions import is_serving
 from ansible_collections.servicemesh.tcp.plugins.module_utils._istio_names import full_host
 from ansible_collections.servicemesh.tcp.plugins.module_utils._kinds import collection_path
 from ansible_collections.servicemesh.tcp.plugins.module_utils._reader import Reader
@@ -56,6 +57,6 @@ def _ready(slices: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, str, str]
     for item in slices:
         service = (item["metadata"].get("labels") or {}).get("kubernetes.io/service-name", "")
         for endpoint in item.get("endpoints") or []:
-            if (endpoint.get("conditions") or {}).get("ready") is not False:
+            if is_serving(endpoint):
                 pod = (endpoint.get("targetRef") or {}).get("name", "")
                 yield from ((service, port.get("name") or "", pod) for port in item.get("ports") or [])

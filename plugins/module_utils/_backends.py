@@ -145,9 +145,8 @@ def backend_entry(backend: Mapping[str, Any], index: int) -> dict[str, Any]:
 
 def backend_mapping(entry: Mapping[str, Any], cluster_domain: str) -> dict[str, Any]:
     """Return what the port map says of an entry's backends: C(backend), C(cluster), and C(backends) where needed."""
-    given = entry.get("backends") or [entry["backend"]]
     found = []
-    for item in given:
+    for item in as_given(entry):
         host = host_of(item["service"], item["namespace"], cluster_domain)
         subset = (item.get("subset") or {}).get("name", "")
         found.append({**item, "host": host, "cluster": outbound_cluster(host, item["port"], subset)})
@@ -163,9 +162,14 @@ def backends_of(port: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return [{**port["backend"], "weight": 1, "subset": None, "cluster": port.get("cluster", "")}]
 
 
+def as_given(port: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    """Return the backends of a port map's entry, or of one that is still to be mapped, as they stand in it."""
+    return port.get("backends") or [port["backend"]]
+
+
 def namespaces_of(port: Mapping[str, Any]) -> list[str]:
     """Return the namespaces of a port's backends, the first one's first."""
-    return list(dict.fromkeys(item["namespace"] for item in port.get("backends") or [port["backend"]]))
+    return list(dict.fromkeys(item["namespace"] for item in as_given(port)))
 
 
 def clusters_of(port: Mapping[str, Any]) -> list[str]:

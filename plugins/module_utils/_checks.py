@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ansible_collections.servicemesh.tcp.plugins.module_utils._backends import as_given
 from ansible_collections.servicemesh.tcp.plugins.module_utils._findings import finding
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import (
     DEFINED_BY_LABEL,
@@ -124,7 +125,7 @@ def check_backends(ports: Iterable[Mapping[str, Any]], view: View) -> list[dict[
     """Check that every backend Service is there and has the port; one finding for each record."""
     wanted: dict[tuple[str, str, str], list[int]] = {}
     for port in ports:
-        for backend in port.get("backends") or [port["backend"]]:
+        for backend in as_given(port):
             wanted.setdefault((port["name"], backend["namespace"], backend["service"]), []).append(backend["port"])
     findings = []
     for (name, namespace, service_name), asked in wanted.items():

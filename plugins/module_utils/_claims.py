@@ -111,6 +111,10 @@ class Claims:
         """Tell whether a port is open to the set for backends in a namespace, whatever the number of its ports."""
         return self.claims is None or self.claim_of(namespace, port) is not None
 
+    def closed_to(self, namespaces: Iterable[str], port: int) -> str | None:
+        """Return the first of these namespaces to whose backends a port is not open, V(None) where it is to all."""
+        return next((namespace for namespace in namespaces if not self.open_to(namespace, port)), None)
+
     def count(self, record: str, namespaces: Iterable[str], port: int) -> None:
         """Count a port that a record has been given, once for each claim by which it reaches its backends."""
         indexes = set() if self.claims is None else {self.claim_of(namespace, port) for namespace in namespaces}

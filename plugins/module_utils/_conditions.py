@@ -1,6 +1,6 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The conditions in an object's status.
+"""The conditions of objects and endpoints.
 
 This module_util is **PRIVATE** and should only be used by this collection. Breaking changes can occur any time.
 """
@@ -25,3 +25,11 @@ def reason_text(item: Mapping[str, Any]) -> str:
 def is_ready(obj: Mapping[str, Any]) -> bool:
     """Tell whether an object, such as a pod, is ready."""
     return condition(obj, "Ready").get("status") == "True"
+
+
+def is_serving(endpoint: Mapping[str, Any]) -> bool:
+    """Tell whether an endpoint of an EndpointSlice gets traffic.
+
+    Kubernetes API, EndpointSlice: an unknown readiness counts as ready.
+    """
+    return (endpoint.get("conditions") or {}).get("ready") is not False

@@ -7,11 +7,11 @@ This module_util is **PRIVATE** and should only be used by this collection. Brea
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from ansible_collections.servicemesh.tcp.plugins.module_utils._envoy_program import arguments, extension, listener
 from ansible_collections.servicemesh.tcp.plugins.module_utils._findings import errors, finding
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import COLLECTION, MANAGED_BY_LABEL
 from ansible_collections.servicemesh.tcp.plugins.module_utils._plan import (
@@ -40,6 +40,7 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._workload import (
 APP_KEYS = words("name namespace ports replicas versions greets")
 # What a server that greets says, seed 001's words; the kubelet puts in what stands in $(...).
 GREETING = "Running on Pod $(POD_NAME). In namespace $(POD_NAMESPACE). With IP address $(POD_IP). I am {name}.\n"
+DIRECT_RESPONSE = "filters.network.direct_response.v3.Config"
 POD_FIELDS = {"POD_NAME": "metadata.name", "POD_NAMESPACE": "metadata.namespace", "POD_IP": "status.podIP"}
 
 
@@ -138,31 +139,12 @@ def _echoer(name: str, ports: Sequence[int], image: str) -> dict[str, Any]:
 
 def _greeter(name: str, ports: Sequence[int], image: str) -> dict[str, Any]:
     """Return what speaks first: an Envoy that says who it is and closes the session."""
-    kind = "type.googleapis.com/envoy.extensions.filters.network.direct_response.v3.Config"
-    said = {"@type": kind, "response": {"inline_string": GREETING.format(name=name)}}
-    chain = {"filters": [{"name": "envoy.filters.network.direct_response", "typed_config": said}]}
-    listeners = [
-        {
-            "name": f"tcp-{port}",
-            "address": {"socket_address": {"address": "0.0.0.0", "port_value": port}},
-            "filter_chains": [chain],
-        }
-        for port in ports
-    ]
-    configuration = json.dumps({"static_resources": {"listeners": listeners}}, sort_keys=True)
+    greeting = {"inline_string": GREETING.format(name=name)}
+    says = extension("envoy.filters.network.direct_response", DIRECT_RESPONSE, response=greeting)
     return {
         "image": image,
         "command": ["envoy"],
-        # A sidecar's Envoy would share its memory.
-        "args": [
-            "--config-yaml",
-            configuration,
-            "--concurrency",
-            "1",
-            "--log-level",
-            "warning",
-            "--disable-hot-restart",
-        ],
+        "args": arguments(listeners=[listener(f"tcp-{port}", "0.0.0.0", port, says) for port in ports]),
         "env": [{"name": key, "valueFrom": {"fieldRef": {"fieldPath": path}}} for key, path in POD_FIELDS.items()],
         "resources": {"requests": {"cpu": "10m", "memory": "48Mi"}, "limits": {"cpu": "500m", "memory": "192Mi"}},
     }

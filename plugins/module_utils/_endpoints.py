@@ -49,6 +49,28 @@ def reachable_at(
     return [service["cluster_ip"]], port["port"]
 
 
+def endpoint(
+    port: Mapping[str, Any], cluster: str, set_name: str, where: tuple[list[str], int], **known: Any
+) -> dict[str, Any]:
+    """Return one entry of C(tcp_endpoints): where a port is reached (addresses and number), and what is known of it."""
+    return {
+        "cluster": cluster,
+        "set": set_name,
+        "name": port["name"],
+        "gateway": port["gateway"],
+        "door": "gateway",
+        "addresses": where[0],
+        "port": where[1],
+        "sni": None,
+        "client": None,
+        "backend": port["backend"],
+        "milliseconds": None,
+        # The first broken hop, which tcp_diagnose finds.
+        "hop": None,
+        **known,
+    }
+
+
 def endpoints(
     ports: Iterable[Mapping[str, Any]],
     services: Iterable[Mapping[str, Any]],
@@ -70,24 +92,19 @@ def endpoints(
         seen = found.get((port["name"], number), [])
         backend = port["backend"]
         report.append(
-            {
-                "cluster": cluster,
-                "set": port["set"],
-                "name": port["name"],
-                "gateway": port["gateway"],
-                "door": "gateway",
-                "addresses": addresses,
-                "port": number,
-                "sni": port["probe"].get("sni") or sni_of(port["tls"]) or None if port.get("tls") else None,
-                "client": client_of(port, addresses, number),
-                "backend": {key: backend[key] for key in ("namespace", "service", "port")},
+            endpoint(
+                port,
+                cluster,
+                port["set"],
+                (addresses, number),
+                sni=port["probe"].get("sni") or sni_of(port["tls"]) or None if port.get("tls") else None,
+                client=client_of(port, addresses, number),
+                backend={key: backend[key] for key in ("namespace", "service", "port")},
                 **_shares(port, seen),
-                "proof": "planned" if planned else _proof(port, seen, probed),
-                "milliseconds": _slowest(seen),
-                "detail": "" if planned else _detail(port, addresses, seen, probed),
-                # The first broken hop, which tcp_diagnose finds.
-                "hop": None,
-            }
+                proof="planned" if planned else _proof(port, seen, probed),
+                milliseconds=_slowest(seen),
+                detail="" if planned else _detail(port, addresses, seen, probed),
+            )
         )
     return report
 

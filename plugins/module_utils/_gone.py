@@ -17,7 +17,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ansible_collections.servicemesh.tcp.plugins.module_utils import _state
-from ansible_collections.servicemesh.tcp.plugins.module_utils._endpoints import STATES, reachable_at
+from ansible_collections.servicemesh.tcp.plugins.module_utils._endpoints import STATES, endpoint, reachable_at
 from ansible_collections.servicemesh.tcp.plugins.module_utils._envoy import Gateway, Snapshot
 from ansible_collections.servicemesh.tcp.plugins.module_utils._findings import finding
 from ansible_collections.servicemesh.tcp.plugins.module_utils._kinds import collection_path
@@ -156,7 +156,7 @@ def closed_endpoints(
     """Return an endpoint per closed port, in the form of C(tcp_endpoints); without verdicts nothing was proven."""
     report = []
     for index, port in enumerate(ports):
-        addresses, number = reachable_at(port, fronts.get((port["namespace"], port["service"])), nodes)
+        where = reachable_at(port, fronts.get((port["namespace"], port["service"])), nodes)
         hop = None
         if planned:
             proof, detail = "planned", "it would be withdrawn"
@@ -168,22 +168,5 @@ def closed_endpoints(
             if not gone:
                 gateway = f"{port['namespace']}/{port['gateway']}"
                 hop = finding("PORT_ANSWERS", f"gateway {gateway}", port=port["port"], seen=detail)
-        report.append(
-            {
-                "cluster": cluster,
-                "set": set_name,
-                "name": port["name"],
-                "gateway": port["gateway"],
-                "door": "gateway",
-                "addresses": addresses,
-                "port": number,
-                "sni": None,
-                "client": None,
-                "backend": port["backend"],
-                "proof": proof,
-                "milliseconds": None,
-                "detail": detail,
-                "hop": hop,
-            }
-        )
+        report.append(endpoint(port, cluster, set_name, where, proof=proof, detail=detail, hop=hop))
     return report

@@ -18,7 +18,9 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._texts import some
 
 Verdict = "dict[str, str] | None"
 
-CHAIN: tuple[Callable[[Case], Verdict], ...] = (
+Look = Callable[[Case], Verdict]
+
+OF_THE_GATEWAY: tuple[Look, ...] = (
     _hops_front.front_service,
     _hops_front.front_address,
     _hops_front.name_resolves,
@@ -27,6 +29,9 @@ CHAIN: tuple[Callable[[Case], Verdict], ...] = (
     _hops_gateway.gateway_server,
     _hops_gateway.listener,
     _hops_gateway.let_in,
+)
+# Each of several backends has these of its own.
+OF_A_BACKEND: tuple[Look, ...] = (
     _hops_backend.service,
     _hops_backend.subset,
     _hops_gateway.cluster,
@@ -35,32 +40,18 @@ CHAIN: tuple[Callable[[Case], Verdict], ...] = (
     _hops_backend.accepts,
     _hops_backend.admits,
     _hops_backend.sniffing,
-    _hops_backend.application,
-)
-
-# Hops that each of several backends has of its own.
-OF_A_BACKEND = frozenset(
-    {
-        _hops_backend.service,
-        _hops_backend.subset,
-        _hops_gateway.cluster,
-        _hops_backend.mutual_tls,
-        _hops_backend.network_policies,
-        _hops_backend.accepts,
-        _hops_backend.admits,
-        _hops_backend.sniffing,
-    }
 )
 
 
 def first_broken_hop(case: Case) -> dict[str, str]:
     """Return the verdict on one broken port."""
-    for look in CHAIN:
-        for one in case.by_backend if look in OF_A_BACKEND else [case]:
-            found = look(one)
-            if found:
-                return found
-    return _outside(case)
+    looks = [
+        *((look, case) for look in OF_THE_GATEWAY),
+        *((look, one) for look in OF_A_BACKEND for one in case.by_backend),
+        (_hops_backend.application, case),
+    ]
+    verdicts = (look(one) for look, one in looks)
+    return next(filter(None, verdicts), None) or _outside(case)
 
 
 def _outside(case: Case) -> dict[str, str]:

@@ -14,7 +14,7 @@ from itertools import product
 from typing import Any
 
 from ansible_collections.servicemesh.tcp.plugins.module_utils._backends import backends_of, clusters_of
-from ansible_collections.servicemesh.tcp.plugins.module_utils._conditions import is_ready
+from ansible_collections.servicemesh.tcp.plugins.module_utils._conditions import is_ready, is_serving
 from ansible_collections.servicemesh.tcp.plugins.module_utils._envoy import Endpoint
 from ansible_collections.servicemesh.tcp.plugins.module_utils._envoy_view import PodView
 from ansible_collections.servicemesh.tcp.plugins.module_utils._findings import finding
@@ -217,7 +217,7 @@ class Case:
                 for port in item.get("ports") or []
                 if (port.get("name") or "") == self.backend_port["name"] and port.get("port")
                 for endpoint in item.get("endpoints") or []
-                if (endpoint.get("conditions") or {}).get("ready") is not False
+                if is_serving(endpoint)
                 for address in endpoint["addresses"]
                 if among is None or address in among
             }

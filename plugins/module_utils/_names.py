@@ -147,6 +147,11 @@ def is_of_set(labels: Mapping[str, Any], set_name: str) -> bool:
     return is_ours(labels) and labels.get(SET_LABEL) == set_name
 
 
+def port_place(item: Mapping[str, Any]) -> tuple[str, str, int]:
+    """Return which port of which gateway a listener or an entry of a port map is: namespace, gateway, port."""
+    return item["namespace"], item["gateway"], item["port"]
+
+
 def host_of(service: str, namespace: str, cluster_domain: str) -> str:
     """Return a Service's full name in DNS, the only form that does not depend on who asks."""
     return f"{service}.{namespace}.svc.{cluster_domain}"

@@ -27,6 +27,7 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._gateways import r
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import (
     GATEWAY_LABEL,
     is_of_set,
+    port_place,
     set_manager,
     set_object_name,
     short_hash,
@@ -176,14 +177,7 @@ def exposure_plan(
     findings = _check_shrinking(wanted, observed, withdrawn, set_name, allow_withdraw, source, view) if prune else []
     findings += check_rules_seen(observed, view, set_name)
     if not prune:
-        plain_ports = {(item["namespace"], item["gateway"], item["port"]) for item in wanted if not item.get("tls")}
-        ports_of_names = {(item["namespace"], item["gateway"], item["port"]) for item in wanted if item.get("tls")}
-        kept = []
-        for item in withdrawn:
-            place = (item["namespace"], item["gateway"], item["port"])
-            # A port of names is shared with those that stay on it; a plain one is somebody's alone.
-            if item["host"] and place not in plain_ports and (item.get("tls") or place not in ports_of_names):
-                kept.append(item)
+        kept = _kept(withdrawn, wanted)
         wanted += kept
         findings += _say_kept(kept, set_name)
     gateways = port_map.get("gateways", [])
@@ -192,6 +186,20 @@ def exposure_plan(
     findings += check_capacity(gateways, one_per_port(wanted), steps, view, set_name)
     closed = closed_ports(observed, wanted, view, set_name)
     return {"ports": ports, **_result(steps, [*mapped, *findings], withdrawn if prune else [], closed)}
+
+
+def _kept(withdrawn: Iterable[Mapping[str, Any]], wanted: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return the listeners that a run without pruning leaves: with a rule, and on a port that the set does not need.
+
+    A port of names is shared with those that stay on it; a plain one is somebody's alone.
+    """
+    by_names = {port_place(item): bool(item.get("tls")) for item in wanted}
+    kept = []
+    for item in withdrawn:
+        shared = by_names.get(port_place(item))
+        if item["host"] and (shared is None or (shared and item.get("tls"))):
+            kept.append(item)
+    return kept
 
 
 def withdrawal_plan(

@@ -289,9 +289,14 @@ def _refusal(error: Exception, namespace: str, pod: str) -> Unreadable:
         return Unreadable(f"no right to {right}, so the gateway's Envoy could not be asked", retry=False)
     if status == 404:
         return Unreadable(f"pod {namespace}/{pod} is gone")
+    return Unreadable(not_forwarded(error, namespace, pod))
+
+
+def not_forwarded(error: Exception, namespace: str, pod: str) -> str:
+    """Write that no port of a pod could be forwarded."""
     # The rest of the text is the answer's headers and body.
     text = str(error).split(" -+-+- ", maxsplit=1)[0]
-    return Unreadable(f"no port of pod {namespace}/{pod} could be forwarded: {text}")
+    return f"no port of pod {namespace}/{pod} could be forwarded: {text}"
 
 
 def _serves(pod: Mapping[str, Any]) -> bool:

@@ -269,25 +269,11 @@ class Prober:
             probe.session = await self._connect(probe)
         if probe.session is None:
             return
-        session: Session | TlsSession = Session(*probe.session)
+        session = await _silent_session(probe)
         try:
-            if probe.target.talk.tls:
-                session = await asyncio.wait_for(_within_tls(session, probe), probe.target.timeout)
-        except TIMEOUTS:
-            probe.end("no_answer", f"connected, but no TLS session came about within {probe.target.timeout:g} s")
-            probe.hang_up()
-            return
-        except ssl.SSLError as error:
-            probe.end(*_tls_failure(error))
-            probe.hang_up()
-            return
-        except OSError as error:
-            probe.end("reset", f"the session was cut while TLS was being set up: {_strerror(error)}")
-            probe.hang_up()
-            return
-        try:
-            await asyncio.wait_for(_watch(session, probe), self._hold_seconds)
-            probe.end("closed", f"the session was closed after {probe.elapsed_ms():g} ms")
+            if session is not None:
+                await asyncio.wait_for(_watch(session, probe), self._hold_seconds)
+                probe.end("closed", f"the session was closed after {probe.elapsed_ms():g} ms")
         except TIMEOUTS:
             return
         except OSError as error:
@@ -306,6 +292,22 @@ async def _within_tls(session: Session, probe: Probe) -> TlsSession:
     found = TlsSession(session, probe.target.talk.tls, _tls_name(probe))
     probe.certificate = await found.handshake()
     return found
+
+
+async def _silent_session(probe: Probe) -> Session | TlsSession | None:
+    """Return the open session, within TLS where the target wants that; None, with the reason in the probe, if not."""
+    session = Session(*probe.session)
+    if not probe.target.talk.tls:
+        return session
+    try:
+        return await asyncio.wait_for(_within_tls(session, probe), probe.target.timeout)
+    except TIMEOUTS:
+        probe.end("no_answer", f"connected, but no TLS session came about within {probe.target.timeout:g} s")
+    except ssl.SSLError as error:
+        probe.end(*_tls_failure(error))
+    except OSError as error:
+        probe.end("reset", f"the session was cut while TLS was being set up: {_strerror(error)}")
+    return None
 
 
 def _tls_failure(error: ssl.SSLError) -> tuple[str, str]:

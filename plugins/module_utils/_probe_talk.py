@@ -49,14 +49,16 @@ MODES = ("connect", "send", "banner", "http", "tls", *PRESETS)
 SERVER_FIRST = ("banner", "ssh", "smtp", "ftp", "mysql")
 NO_HTTP = (*SERVER_FIRST, "postgres", "redis")
 
-_TLS = ("tls", "sni", "verify", "ca", "cert", "key")
+# What a TLS session takes, and how it is asked for where it is a choice.
+_TLS_SETTINGS = ("sni", "verify", "ca", "cert", "key")
+_TLS = ("tls", *_TLS_SETTINGS)
 # Which keys mean something with a mode; proxy_protocol does with all of them.
 KEYS_OF: Mapping[str, tuple[str, ...]] = {
     "connect": _TLS,
     "send": ("send", "expect", "calls", "half_close", *_TLS),
     "banner": ("expect", "calls", *_TLS),
     "http": ("path", "host", "status", "expect", "calls", *_TLS),
-    "tls": ("sni", "verify", "ca", "cert", "key"),
+    "tls": _TLS_SETTINGS,
     "ssh": ("calls",),
     "smtp": ("calls", *_TLS),
     "ftp": ("calls", *_TLS),
@@ -179,7 +181,7 @@ def _words(given: Mapping[str, Any], mode: str) -> tuple[bytes, re.Pattern[bytes
 def _tls(given: Mapping[str, Any], mode: str) -> Tls | None:
     """Read the TLS session of a mode, V(None) for a plain one."""
     if not (mode == "tls" or _flag(given, "tls")):
-        for key in ("sni", "verify", "ca", "cert", "key"):
+        for key in _TLS_SETTINGS:
             if key in given:
                 raise TalkError(key, given[key], "it needs tls: true")
         return None

@@ -16,7 +16,6 @@ import asyncio
 import contextlib
 import errno
 import http.client
-import json
 import selectors
 import socket
 import threading
@@ -27,11 +26,13 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.servicemesh.tcp.plugins.module_utils._client import ApiError
+from ansible_collections.servicemesh.tcp.plugins.module_utils._envoy_program import arguments, extension, listener
 from ansible_collections.servicemesh.tcp.plugins.module_utils._kinds import KINDS, collection_path
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import COLLECTION, MANAGED_BY_LABEL
-from ansible_collections.servicemesh.tcp.plugins.module_utils._portforward import receive, transmit
+from ansible_collections.servicemesh.tcp.plugins.module_utils._portforward import not_forwarded, receive, transmit
 from ansible_collections.servicemesh.tcp.plugins.module_utils._probe import ANSWER_LIMIT
 from ansible_collections.servicemesh.tcp.plugins.module_utils._selectors import labels_text
+from ansible_collections.servicemesh.tcp.plugins.module_utils._texts import host_port
 from ansible_collections.servicemesh.tcp.plugins.module_utils._wait import pod_troubles
 
 if TYPE_CHECKING:
@@ -47,17 +48,13 @@ OPENERS = 16
 START_TIMEOUT, POLL, LIFETIME, KEPT = 60.0, 0.3, 900, 60
 # Seconds for the tunnel's own connection request; the prober's time-out is the one that counts.
 CONNECT_TIMEOUT = 60
-HTTP_MANAGER = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
-ROUTER = "envoy.extensions.filters.http.router.v3.Router"
+HTTP_MANAGER = "filters.network.http_connection_manager.v3.HttpConnectionManager"
+ROUTER = "filters.http.router.v3.Router"
 HEADER = "x-envoy-original-dst-host"
 
 
-def envoy_config() -> dict[str, Any]:
+def envoy_resources() -> dict[str, Any]:
     """Return what makes an Envoy serve CONNECT to the address that a header names."""
-
-    def extension(name: str, kind: str, **config: Any) -> dict[str, Any]:
-        return {"name": name, "typed_config": {"@type": f"type.googleapis.com/{kind}", **config}}
-
     route = {
         "match": {"connect_matcher": {}},
         "route": {
@@ -75,12 +72,6 @@ def envoy_config() -> dict[str, Any]:
         http_filters=[extension("envoy.filters.http.router", ROUTER)],
         route_config={"virtual_hosts": [{"name": "all", "domains": ["*"], "routes": [route]}]},
     )
-    listener = {
-        "name": "relay",
-        # On the loopback: nobody in the cluster but who may forward ports is to use it.
-        "address": {"socket_address": {"address": "127.0.0.1", "port_value": RELAY_PORT}},
-        "filter_chains": [{"filters": [manager]}],
-    }
     cluster = {
         "name": "anywhere",
         "type": "ORIGINAL_DST",
@@ -88,7 +79,8 @@ def envoy_config() -> dict[str, Any]:
         "connect_timeout": f"{CONNECT_TIMEOUT}s",
         "original_dst_lb_config": {"use_http_header": True},
     }
-    return {"static_resources": {"listeners": [listener], "clusters": [cluster]}}
+    # On the loopback: nobody in the cluster but who may forward ports is to use it.
+    return {"listeners": [listener("relay", "127.0.0.1", RELAY_PORT, manager)], "clusters": [cluster]}
 
 
 def relay_job(name: str, namespace: str, pod: Mapping[str, Any]) -> dict[str, Any]:
@@ -98,7 +90,6 @@ def relay_job(name: str, namespace: str, pod: Mapping[str, Any]) -> dict[str, An
     contexts = {**(spec.get("securityContext") or {}), **(container.get("securityContext") or {})}
     user = {key: contexts[key] for key in ("runAsUser", "runAsGroup") if key in contexts}
     labels = {MANAGED_BY_LABEL: COLLECTION, RELAY_LABEL: name}
-    envoy = ["/usr/local/bin/envoy", "--config-yaml", json.dumps(envoy_config()), "--disable-hot-restart"]
     template = {
         # It is no part of the mesh, as a client outside of it.
         "metadata": {"labels": {**labels, "sidecar.istio.io/inject": "false"}},
@@ -115,7 +106,7 @@ def relay_job(name: str, namespace: str, pod: Mapping[str, Any]) -> dict[str, An
                     "name": "relay",
                     "image": container["image"],
                     "imagePullPolicy": container.get("imagePullPolicy", "IfNotPresent"),
-                    "command": [*envoy, "--concurrency", "1", "--log-level", "warning"],
+                    "command": ["/usr/local/bin/envoy", *arguments(**envoy_resources())],
                     "resources": {
                         "requests": {"cpu": "10m", "memory": "64Mi"},
                         "limits": {"cpu": "500m", "memory": "256Mi"},
@@ -173,7 +164,7 @@ class Relay:
             ours.close()
             raise
         try:
-            await connect_through(reader, writer, f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
+            await connect_through(reader, writer, host_port(host, port))
         except BaseException:
             writer.transport.abort()
             raise
@@ -184,8 +175,7 @@ class Relay:
         try:
             return self._reader.forward(self._namespace, self._pod, RELAY_PORT)
         except Exception as error:
-            text = str(error).split(" -+-+- ", maxsplit=1)[0]
-            raise Unrelayed(f"no port of pod {self._namespace}/{self._pod} could be forwarded: {text}") from error
+            raise Unrelayed(not_forwarded(error, self._namespace, self._pod)) from error
 
 
 async def connect_through(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, place: str) -> None:

@@ -16,6 +16,11 @@ def place_text(item: Mapping[str, Any]) -> str:
     return f"{item['namespace']}/{item['name']}"
 
 
+def host_port(host: str, port: int) -> str:
+    """Write an address or a name with a port; one of IPv6 stands in brackets."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
 def some(items: Iterable[Any], most: int = 5) -> str:
     """Write a list, a long one with how many more there are."""
     given = [str(item) for item in items]

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ansible_collections.servicemesh.tcp.plugins.module_utils._names import port_place
 from ansible_collections.servicemesh.tcp.plugins.module_utils._probe_talk import KEYS_OF
 from ansible_collections.servicemesh.tcp.plugins.module_utils._reading import (
     Problems,
@@ -187,5 +188,5 @@ def one_per_port(items: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     """Return the first of the listeners of each port: records that share a port share all but their names."""
     found: dict[tuple[Any, ...], Mapping[str, Any]] = {}
     for item in items:
-        found.setdefault((item["namespace"], item["gateway"], item["port"]), item)
+        found.setdefault(port_place(item), item)
     return list(found.values())

@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ansible_collections.servicemesh.tcp.plugins.module_utils._texts import host_port
 from ansible_collections.servicemesh.tcp.plugins.module_utils._tls import sni_of
 
 
@@ -24,7 +25,7 @@ def client_of(port: Mapping[str, Any], addresses: Sequence[str], number: int) ->
     if not tls or not addresses:
         return None
     name = port["probe"].get("sni") or sni_of(tls)
-    where = f"[{addresses[0]}]:{number}" if ":" in addresses[0] else f"{addresses[0]}:{number}"
+    where = host_port(addresses[0], number)
     mutual = tls["mode"] == "mutual"
     lines = [
         "; the authority that signed the server's certificate" + (", and this client's own pair" if mutual else ""),

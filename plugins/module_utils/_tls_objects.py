@@ -24,6 +24,8 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._tls import PASSTH
 # Whose a rule is that is told by its port and its first name: JSON, on the set's VirtualService.
 RECORDS_ANNOTATION = "servicemesh.tcp/records"
 SERVER_NAME = re.compile(r"tls-\d+-([0-9a-f]{8})")
+# Where a port leads that has no rule.
+NOWHERE: Mapping[str, Any] = {"host": "", "port": None}
 ISTIO_MODES: Mapping[str, str] = {"terminate": "SIMPLE", "mutual": "MUTUAL"}
 MODES = {istio: mode for mode, istio in ISTIO_MODES.items()}
 ISTIO_VERSIONS: Mapping[str, str] = {"1.2": "TLSV1_2", "1.3": "TLSV1_3"}
@@ -157,7 +159,7 @@ def _observed_rules(server: Mapping[str, Any], main: Mapping[str, Any] | None) -
 
 def _first(rule: Mapping[str, Any] | None) -> Mapping[str, Any]:
     """Return where a rule leads; nowhere, where it is not there."""
-    return next(iter((rule or {}).get("destinations") or ()), {"host": "", "port": None})
+    return next(iter((rule or {}).get("destinations") or ()), NOWHERE)
 
 
 def same_tls(one: Mapping[str, Any] | None, other: Mapping[str, Any] | None) -> bool:

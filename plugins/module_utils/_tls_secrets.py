@@ -82,7 +82,7 @@ def project(data: Mapping[str, str], now: datetime) -> dict[str, Any]:
         return {**found, "wrong": f"it has no {' and no '.join(missing)}"}
     try:
         certificate, key = (base64.b64decode(data[name]) for name in pair)
-        read = read_certificate(ssl.PEM_cert_to_DER_cert(_first_certificate(certificate)))
+        read = _first_certificate(certificate)
     except (binascii.Error, ValueError):
         return {**found, "wrong": f"its {pair[0]} is no certificate in PEM"}
     end = datetime.fromisoformat(read["not_after"].replace("Z", "+00:00"))
@@ -90,23 +90,22 @@ def project(data: Mapping[str, str], now: datetime) -> dict[str, Any]:
     return {**found, **kept, "wrong": _pair_is_wrong(certificate, key, pair)}
 
 
-def _first_certificate(pem: bytes) -> str:
-    """Return the first certificate of a chain."""
+def _first_certificate(pem: bytes) -> dict[str, Any]:
+    """Read the first certificate of a chain; raise ValueError where there is none."""
     text = pem.decode("ascii", errors="replace")
     begin = text.find("-----BEGIN CERTIFICATE-----")
     end = text.find("-----END CERTIFICATE-----", begin)
     if begin < 0 or end < 0:
         raise ValueError("no certificate")
-    return text[begin : end + len("-----END CERTIFICATE-----")] + "\n"
+    first = text[begin : end + len("-----END CERTIFICATE-----")] + "\n"
+    return read_certificate(ssl.PEM_cert_to_DER_cert(first))
 
 
 def _has_authority(data: Mapping[str, str]) -> bool:
     """Tell whether a Secret holds the certificate of an authority."""
     for name in AUTHORITIES:
         with contextlib.suppress(binascii.Error, ValueError):
-            if data.get(name) and read_certificate(
-                ssl.PEM_cert_to_DER_cert(_first_certificate(base64.b64decode(data[name])))
-            ):
+            if data.get(name) and _first_certificate(base64.b64decode(data[name])):
                 return True
     return False
 

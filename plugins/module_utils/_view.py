@@ -22,6 +22,7 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._names import (
     is_of_set,
     is_ours,
     manager_set,
+    port_place,
     record_hash,
     set_manager,
     set_object_name,
@@ -29,13 +30,11 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._names import (
 from ansible_collections.servicemesh.tcp.plugins.module_utils._smcp import as_front
 from ansible_collections.servicemesh.tcp.plugins.module_utils._targets import first_choice
 from ansible_collections.servicemesh.tcp.plugins.module_utils._tls_objects import (
+    NOWHERE,
     observed,
     rule_object_name,
     shared_port_name,
 )
-
-# Where a port leads that has no rule.
-NOWHERE = {"host": "", "port": None}
 
 
 class View:
@@ -226,7 +225,7 @@ class View:
         found = []
         for place in {*self._fronts, *places}:
             found += self._listeners_of(place, set_name)
-        return sorted(found, key=lambda item: (item["namespace"], item["gateway"], item["port"]))
+        return sorted(found, key=port_place)
 
     def _listeners_of(self, place: tuple[str, str], set_name: str) -> list[dict[str, Any]]:
         """Put one gateway's Service ports, Gateway servers and VirtualService rules of a set together again."""

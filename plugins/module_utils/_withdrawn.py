@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ansible_collections.servicemesh.tcp.plugins.module_utils._names import short_hash
+from ansible_collections.servicemesh.tcp.plugins.module_utils._names import port_place, short_hash
 from ansible_collections.servicemesh.tcp.plugins.module_utils._tls import one_per_port
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def withdrawn_listeners(
     """
 
     def key(item: Mapping[str, Any]) -> tuple[Any, ...]:
-        return item["namespace"], item["gateway"], item["port"], former.get(item["hash"], item["hash"])
+        return *port_place(item), former.get(item["hash"], item["hash"])
 
     stays = {key(item) for item in wanted}
     gone = [item for item in observed if key(item) not in stays]
@@ -62,12 +62,11 @@ def closed_ports(
     C(names) are the records' names by their hashes, as far as they are known: the cluster does not hold them. A port
     that another set has by name as well goes on answering, for that set's names.
     """
-    kept = {(item["namespace"], item["gateway"], item["port"]) for item in stays}
+    kept = {port_place(item) for item in stays}
     closed = []
     for item in one_per_port(observed):
         front = view.services.get((item["namespace"], item["service"]), {"ports": [], "managers": {}})
-        place = (item["namespace"], item["gateway"], item["port"])
-        if place in kept:
+        if port_place(item) in kept:
             continue
         if item.get("tls") and (item.get("lent") or item["port"] in view.ports_of_other_sets(front, set_name)):
             continue

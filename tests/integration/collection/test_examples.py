@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import subprocess
 from collections.abc import Iterator
@@ -11,22 +12,11 @@ from pathlib import Path
 
 import pytest
 import yaml
-from ansible_collections.servicemesh.tcp.plugins.modules import (
-    mesh_preflight,
-    mesh_state,
-    pod_log_find,
-    tcp_apply,
-    tcp_audit,
-    tcp_audit_fleet,
-    tcp_diagnose,
-    tcp_gone,
-    tcp_probe,
-    tcp_publish,
-)
 from collection_tree import build, clean_environment, install
 from harness import Cluster, talk
 
 ROOT = Path(__file__).resolve().parents[3]
+PACKAGE = "ansible_collections.servicemesh.tcp.plugins.modules"
 REMOVE = """
 - hosts: clusters
   gather_facts: false
@@ -96,26 +86,15 @@ def test_readme_example_answers(address: str) -> None:
     assert talk(address, 5432, "hello") == "postgres hello"
 
 
-MODULES = [
-    mesh_preflight,
-    mesh_state,
-    pod_log_find,
-    tcp_apply,
-    tcp_audit,
-    tcp_audit_fleet,
-    tcp_diagnose,
-    tcp_gone,
-    tcp_probe,
-    tcp_publish,
-]
+MODULES = sorted(path.stem for path in (ROOT / "plugins" / "modules").glob("[a-z]*.py"))
 # What an example's comment says to be there already.
 BEFORE = {
-    tcp_audit_fleet: """
+    "tcp_audit_fleet": """
 - servicemesh.tcp.tcp_audit:
   register: audited
 """,
     # As if nothing had been proven: then the chain is walked.
-    tcp_diagnose: """
+    "tcp_diagnose": """
 - servicemesh.tcp.tcp_publish:
     ports: "{{ tcp_ports }}"
     gateways: "{{ tcp_gateways }}"
@@ -128,17 +107,21 @@ BEFORE = {
 }
 # What shows that an example did what its names say.
 AFTER = {
-    tcp_audit: "audited.changes.came == [] and audited.changes.went == []",
-    tcp_diagnose: "diagnosed.endpoints | map(attribute='hop') | select | length == 2",
-    tcp_gone: "gone.endpoints | map(attribute='proof') == ['withdrawn']",
+    "tcp_audit": "audited.changes.came == [] and audited.changes.went == []",
+    "tcp_diagnose": "diagnosed.endpoints | map(attribute='hop') | select | length == 2",
+    "tcp_gone": "gone.endpoints | map(attribute='proof') == ['withdrawn']",
 }
 
 
-@pytest.mark.parametrize("module", MODULES, ids=lambda item: item.__name__)
-def test_examples_of_a_module(checkout: Checkout, address: str, module: object) -> None:
+@pytest.mark.parametrize("module", MODULES)
+def test_examples_of_a_module(checkout: Checkout, address: str, module: str) -> None:
     talk(address, 22, "hello")
     after = {"ansible.builtin.assert": {"that": AFTER.get(module, True)}}
-    tasks = [*yaml.safe_load(BEFORE.get(module, "[]")), *yaml.safe_load(module.EXAMPLES), after]
+    tasks = [
+        *yaml.safe_load(BEFORE.get(module, "[]")),
+        *yaml.safe_load(importlib.import_module(f"{PACKAGE}.{module}").EXAMPLES),
+        after,
+    ]
     play = {
         "hosts": "clusters",
         "gather_facts": False,
@@ -147,7 +130,7 @@ def test_examples_of_a_module(checkout: Checkout, address: str, module: object) 
         "tasks": tasks,
     }
     checkout.run_text(yaml.safe_dump([play]))
-    if module is tcp_gone:
+    if module == "tcp_gone":
         # It has withdrawn a record, which the next test wants.
         checkout.run("playbooks/expose-tcp.yml")
 

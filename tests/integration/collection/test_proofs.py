@@ -5,17 +5,14 @@
 from __future__ import annotations
 
 import contextlib
-import datetime
 import json
 from typing import Any
 
 import kubernetes
 import pytest
 from chain import dropped
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 from harness import Cluster, Exposure, Run
+from tls_servers import TYPES, Authority, answer, listener
 
 # What the servers say, in the order of their ports from 9101 on. Envoy says it as soon as somebody connects.
 GREETINGS = {
@@ -29,39 +26,16 @@ GREETINGS = {
 }
 MODES = [*GREETINGS, "http", "tls"]
 FIRST = 9101
-TYPES = "type.googleapis.com/envoy.extensions"
 
 
 def settings() -> dict[str, Any]:
     """Return an Envoy that is a server for each mode."""
-    listeners = [listener(FIRST + index, answer(data)) for index, data in enumerate(GREETINGS.values())]
+    listeners = [
+        listener(FIRST + index, answer(data.decode("latin-1"))) for index, data in enumerate(GREETINGS.values())
+    ]
     listeners.append(listener(FIRST + MODES.index("http"), web_server()))
-    key, certificate = self_signed()
-    listeners.append(listener(FIRST + MODES.index("tls"), answer(b"x"), key, certificate))
+    listeners.append(listener(FIRST + MODES.index("tls"), answer("x"), Authority().pair("talk.example.com")))
     return {"static_resources": {"listeners": listeners}}
-
-
-def listener(port: int, network_filter: dict[str, Any], key: str = "", certificate: str = "") -> dict[str, Any]:
-    """Return a listener with one filter, within TLS if there is a key."""
-    chain: dict[str, Any] = {"filters": [network_filter]}
-    if key:
-        pair = {"certificate_chain": {"inline_string": certificate}, "private_key": {"inline_string": key}}
-        chain["transport_socket"] = {
-            "name": "envoy.transport_sockets.tls",
-            "typed_config": {
-                "@type": f"{TYPES}.transport_sockets.tls.v3.DownstreamTlsContext",
-                "common_tls_context": {"tls_certificates": [pair]},
-            },
-        }
-    address = {"socket_address": {"address": "0.0.0.0", "port_value": port}}
-    return {"name": f"port-{port}", "address": address, "filter_chains": [chain]}
-
-
-def answer(data: bytes) -> dict[str, Any]:
-    """Return a filter that says something and closes."""
-    kind = f"{TYPES}.filters.network.direct_response.v3.Config"
-    text = {"inline_string": data.decode("latin-1")}
-    return {"name": "envoy.filters.network.direct_response", "typed_config": {"@type": kind, "response": text}}
 
 
 def web_server() -> dict[str, Any]:
@@ -78,26 +52,6 @@ def web_server() -> dict[str, Any]:
             ],
         },
     }
-
-
-def self_signed() -> tuple[str, str]:
-    """Return a key and a certificate for it."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "talk.example.com")])
-    now = datetime.datetime.now(datetime.UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - datetime.timedelta(hours=1))
-        .not_valid_after(now + datetime.timedelta(hours=1))
-        .sign(key, hashes.SHA256())
-    )
-    text = serialization.Encoding.PEM
-    secret = key.private_bytes(text, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    return secret.decode(), certificate.public_bytes(text).decode()
 
 
 class Talkers:

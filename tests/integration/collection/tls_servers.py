@@ -75,19 +75,11 @@ def secret_of(name: str, namespace: str, pair: Pair, authority: str = "") -> dic
     }
 
 
-def _listener(port: int, answer: str, pair: Pair | None) -> dict[str, Any]:
-    """Return a listener of Envoy that says something and then sends back what it is sent, within TLS with a pair."""
-    echo = {"name": "envoy.filters.network.echo", "typed_config": {"@type": f"{TYPES}.filters.network.echo.v3.Echo"}}
-    kind = f"{TYPES}.filters.network.direct_response.v3.Config"
-    says = {"@type": kind, "response": {"inline_string": answer}}
-    chain: dict[str, Any] = {
-        "filters": [{"name": "envoy.filters.network.direct_response", "typed_config": says} if answer else echo]
-    }
+def listener(port: int, network_filter: dict[str, Any], pair: Pair | None = None) -> dict[str, Any]:
+    """Return a listener of Envoy with one filter, within TLS with a pair."""
+    chain: dict[str, Any] = {"filters": [network_filter]}
     if pair:
-        files = {
-            "certificate_chain": {"inline_string": pair.certificate},
-            "private_key": {"inline_string": pair.key},
-        }
+        files = {"certificate_chain": {"inline_string": pair.certificate}, "private_key": {"inline_string": pair.key}}
         chain["transport_socket"] = {
             "name": "envoy.transport_sockets.tls",
             "typed_config": {
@@ -99,12 +91,25 @@ def _listener(port: int, answer: str, pair: Pair | None) -> dict[str, Any]:
     return {"name": f"port-{port}", "address": address, "filter_chains": [chain]}
 
 
+def answer(text: str) -> dict[str, Any]:
+    """Return a filter that says something and closes."""
+    kind = f"{TYPES}.filters.network.direct_response.v3.Config"
+    says = {"@type": kind, "response": {"inline_string": text}}
+    return {"name": "envoy.filters.network.direct_response", "typed_config": says}
+
+
+def echo() -> dict[str, Any]:
+    """Return a filter that sends back what it is sent."""
+    return {"name": "envoy.filters.network.echo", "typed_config": {"@type": f"{TYPES}.filters.network.echo.v3.Echo"}}
+
+
 def serve(exposure: Exposure, cluster: Cluster, ports: dict[int, tuple[str, Pair | None]]) -> None:
     """Run one pod with a server for each port beside an exposure's echo server, as Service C(tls)."""
     client = cluster.client()
     core, apps = kubernetes.client.CoreV1Api(client), kubernetes.client.AppsV1Api(client)
     pods = core.list_namespaced_pod(exposure.name, label_selector="servicemesh.tcp/gateway=edge").items
-    settings = {"static_resources": {"listeners": [_listener(port, *how) for port, how in ports.items()]}}
+    listeners = [listener(port, answer(text) if text else echo(), pair) for port, (text, pair) in ports.items()]
+    settings = {"static_resources": {"listeners": listeners}}
     container = {
         "name": "tls",
         # The one image with a TLS server that the lab has: the gateway's own.
