@@ -50,6 +50,8 @@ class Gateway:
     routes: dict[int, Any] = field(default_factory=dict)
     # Port to the filter chains of its TLS listener by the names that they are for.
     chains: dict[int, dict[str, Any]] = field(default_factory=dict)
+    # Port to the hosts of its HTTP server. Its routes are told to Envoy apart from the listener, and cut nothing.
+    hosts: dict[int, set[str]] = field(default_factory=dict)
     names: dict[int, str] = field(default_factory=dict)
 
     def ports(self) -> set[int]:
@@ -147,6 +149,8 @@ def _gateway(objects: Iterable[Object | None]) -> Gateway:
                     by_name.add_server(number, server)
                 else:
                     found.servers[number] = _server(server)
+                if server["port"].get("protocol") == "HTTP":
+                    found.hosts.setdefault(number, set()).update(server.get("hosts") or [])
                 found.names.setdefault(number, server["port"].get("name", ""))
         elif obj["kind"] == "VirtualService":
             by_name.add_rules(spec)
@@ -182,6 +186,9 @@ def _of_the_port(port: int, before: Gateway, after: Gateway) -> Iterator[tuple[s
         yield "drains", "its destination changes"
     if port in after.servers and port not in before.servers:
         yield "opens", "new"
+    new = sorted(after.hosts.get(port, set()) - before.hosts.get(port, set()))
+    if new and port in before.hosts:
+        yield "opens", f"new is {new[0].rpartition('/')[2]}"
     if port in after.routes and port not in before.routes:
         yield "opens", "new"
 

@@ -14,6 +14,7 @@ from typing import Any
 from ansible_collections.servicemesh.tcp.plugins.module_utils import _exposure
 from ansible_collections.servicemesh.tcp.plugins.module_utils._adopt import adoption_steps
 from ansible_collections.servicemesh.tcp.plugins.module_utils._backend_checks import check_rules_seen
+from ansible_collections.servicemesh.tcp.plugins.module_utils._by_name import kind_of
 from ansible_collections.servicemesh.tcp.plugins.module_utils._capacity import check_capacity
 from ansible_collections.servicemesh.tcp.plugins.module_utils._checks import (
     check_gateways,
@@ -193,11 +194,11 @@ def _kept(withdrawn: Iterable[Mapping[str, Any]], wanted: Iterable[Mapping[str, 
 
     A port of names is shared with those that stay on it; a plain one is somebody's alone.
     """
-    by_names = {port_place(item): bool(item.get("tls")) for item in wanted}
+    by_names = {port_place(item): kind_of(item) for item in wanted}
     kept = []
     for item in withdrawn:
         shared = by_names.get(port_place(item))
-        if item["host"] and (shared is None or (shared and item.get("tls"))):
+        if item["host"] and (shared is None or (shared and shared == kind_of(item))):
             kept.append(item)
     return kept
 

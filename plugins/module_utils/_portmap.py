@@ -15,6 +15,7 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._adopt import Adop
 from ansible_collections.servicemesh.tcp.plugins.module_utils._allocate import allocate, hashes_of
 from ansible_collections.servicemesh.tcp.plugins.module_utils._backend_checks import check_protocols, check_subsets
 from ansible_collections.servicemesh.tcp.plugins.module_utils._backends import backend_mapping
+from ansible_collections.servicemesh.tcp.plugins.module_utils._by_name import kind_of
 from ansible_collections.servicemesh.tcp.plugins.module_utils._checks import (
     check_backends,
     check_gateways,
@@ -24,6 +25,7 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._checks import (
 from ansible_collections.servicemesh.tcp.plugins.module_utils._findings import finding
 from ansible_collections.servicemesh.tcp.plugins.module_utils._fronts import place_ports
 from ansible_collections.servicemesh.tcp.plugins.module_utils._gateways import as_stored, read_gateways
+from ansible_collections.servicemesh.tcp.plugins.module_utils._http_share import check_routes
 from ansible_collections.servicemesh.tcp.plugins.module_utils._istio_holders import (
     Holder,
     clashes_elsewhere,
@@ -97,9 +99,9 @@ def port_map(
     ports: list[dict[str, Any]] = []
     listeners = view.listeners(set_name) if view is not None else []
     findings += [
-        finding("KEY_NOT_BUILT", f"record {record['name']!r}", key="protocol: tls with owner: smcp")
+        finding("KEY_NOT_BUILT", f"record {record['name']!r}", key=f"protocol: {kind_of(record)} with owner: smcp")
         for record in records
-        if record["tls"] and by_name[record["gateway"]]["owner"] == "smcp"
+        if kind_of(record) and by_name[record["gateway"]]["owner"] == "smcp"
     ]
     for name, group in _grouped(records).items():
         mapped, found = _map_gateway(by_name[name], group, view, listeners, set_name, cluster_domain, prune)
@@ -180,15 +182,18 @@ def _map_gateway(
             taken.pop(target, None)
             observed[port_names(entry, set_name)[0]] = target
     lent = view.lent_ports(gateway) if view else {}
-    shared = shared_ports(view, gateway, set_name) if view and any(entry["tls"] for entry in wanted) else {}
-    leads = {**{port: found.target for port, found in shared.items()}, **lent}
+    kinds = {kind_of(entry) for entry in wanted} - {""} if view else set()
+    shared = {kind: shared_ports(view, gateway, set_name, kind) for kind in sorted(kinds)} if view else {}
+    leads = {**{port: found.target for ports in shared.values() for port, found in ports.items()}, **lent}
     for entry in wanted:
-        entry["joins"] = bool(entry["tls"]) and entry["port"] in shared
+        entry["joins"] = entry["port"] in shared.get(kind_of(entry), ())
         if entry["port"] in leads and entry["target_port"] not in (None, leads[entry["port"]]):
             foreign[entry["port"]] = f"its Service, which leads it to {leads[entry['port']]}"
             entry["joins"] = False
     allocated, findings = allocate(gateway, wanted, foreign, own, set_name, prune)
-    findings += check_names(gateway, allocated, shared, [] if prune else _kept(own, wanted, set_name))
+    kept = [] if prune else _kept(own, wanted, set_name)
+    findings += check_names(gateway, allocated, shared.get("tls", {}), kept)
+    findings += check_routes(gateway, allocated, shared.get("http", {}), kept)
     for entry in allocated:
         if entry["port"] in lent or entry["joins"]:
             # It leads where its owner says, whatever port the planner would have chosen.
@@ -252,6 +257,7 @@ def _mapping(
         "port_name": port_names(entry, set_name)[0],
         "protocol": entry["protocol"],
         "tls": entry["tls"],
+        "http": entry["http"],
         **backend_mapping(entry, cluster_domain),
         "probe": entry["probe"],
     }

@@ -19,6 +19,7 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._backends import (
     read_backends,
 )
 from ansible_collections.servicemesh.tcp.plugins.module_utils._findings import finding
+from ansible_collections.servicemesh.tcp.plugins.module_utils._http import check_request, probe_with_http, read_http
 from ansible_collections.servicemesh.tcp.plugins.module_utils._probe_talk import (
     KEYS_OF,
     MODES,
@@ -46,7 +47,9 @@ RECORD_KEYS = words(
     " allow_from deny_from timeouts limits keepalive outliers proxy_protocol fix_protocol probe was"
     " adopt scope"
 )
-RECORD_BUILT = words("name gateway port target_port node_port backend backends protocol tls hosts probe was adopt")
+RECORD_BUILT = words(
+    "name gateway port target_port node_port backend backends protocol tls hosts paths probe was adopt"
+)
 PROBE_KEYS = frozenset(["mode", "timeout", *TALK_KEYS])
 PROBE_MODES = (*MODES, "none")
 
@@ -86,13 +89,15 @@ def _read_record(raw: Mapping[str, Any], subject: str) -> tuple[dict[str, Any], 
         problems.invalid("name", name, "every record needs a name of printable characters")
     protocol = _protocol(problems, raw.get("protocol", "tcp"))
     tls = read_tls(problems, raw, protocol)
+    http = read_http(problems, raw, protocol)
     record: dict[str, Any] = {
         "name": name,
         "gateway": read_label(problems, "gateway", raw.get("gateway")),
         "ports": read_ports(problems, "port", raw.get("port"), auto=True, proxied=True),
         "protocol": protocol,
         "tls": tls,
-        "probe": _probe(problems, probe_with_tls(raw.get("probe", {}), tls)),
+        "http": http,
+        "probe": _probe(problems, probe_with_http(probe_with_tls(raw.get("probe", {}), tls), http)),
         "was": _was(problems, raw.get("was"), name),
         "adopt": read_flag(problems, "adopt", raw.get("adopt", False)),
     }
@@ -109,6 +114,7 @@ def _read_record(raw: Mapping[str, Any], subject: str) -> tuple[dict[str, Any], 
         # A misspelt or unbuilt key in its place has its finding already.
         problems.invalid("backend", None, "every record needs its backend: namespace, service and port")
     check_talk(problems, tls, raw.get("probe"), record["probe"]["mode"], record.get("backend", {}).get("ports", ()))
+    check_request(problems, http, record["probe"]["mode"])
     return record, problems.findings
 
 
@@ -145,9 +151,6 @@ def _beside(problems: Problems, key: str, raw: Mapping[str, Any], count: int, **
 
 def _protocol(problems: Problems, value: Any) -> str:
     """Read the protocol of a record."""
-    if value == "http":
-        problems.add("KEY_NOT_BUILT", key=f"protocol: {value}")
-        return value
     if value == "udp":
         problems.add("PROTOCOL_UDP")
         return value
@@ -184,7 +187,7 @@ def _check_renamed(records: Iterable[Mapping[str, Any]]) -> list[dict[str, str]]
 
 def entries(record: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return one entry for each port of a record, with C(port) as V(None) where it is to be found by C(auto)."""
-    same = {key: record[key] for key in ("name", "gateway", "protocol", "tls", "probe", "was", "adopt")}
+    same = {key: record[key] for key in ("name", "gateway", "protocol", "tls", "http", "probe", "was", "adopt")}
     several = record.get("backends", ())
     columns = zip(record["ports"], record["target_ports"], record["node_ports"], strict=True)
     return [

@@ -23,7 +23,13 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._plan import expos
 from ansible_collections.servicemesh.tcp.plugins.module_utils._portmap import port_map
 from ansible_collections.servicemesh.tcp.plugins.module_utils._sessions import Sessions
 from ansible_collections.servicemesh.tcp.plugins.module_utils._workload import bare_object, new_object
-from ansible_collections.servicemesh.tcp.tests.unit.plugins import audit_texts, backend_texts, plane_findings, tls_texts
+from ansible_collections.servicemesh.tcp.tests.unit.plugins import (
+    audit_texts,
+    backend_texts,
+    http_texts,
+    plane_findings,
+    tls_texts,
+)
 from ansible_collections.servicemesh.tcp.tests.unit.plugins.builders import (
     EDGE,
     EDGE_REFERENCE,
@@ -264,8 +270,8 @@ TEXTS = {
         " Add it to tcp_gateways, or mend the record's gateway. (did you mean 'edge'?)",
     ),
     "KEY_NOT_BUILT": (
-        lambda: mapped(record(paths=["/a"])),
-        "record 'a': 'paths' is a key of the design, but this version of the collection does not build it yet."
+        lambda: mapped(record(limits={})),
+        "record 'a': 'limits' is a key of the design, but this version of the collection does not build it yet."
         " Leave it out, or use a version that lists it in its changelog.",
     ),
     "KEY_UNKNOWN": (
@@ -543,6 +549,7 @@ TEXTS = {
     **ONBOARDING_TEXTS,
     **plane_findings.TEXTS,
     **OPERATOR_TEXTS,
+    **http_texts.TEXTS,
     **tls_texts.TEXTS,
 }
 

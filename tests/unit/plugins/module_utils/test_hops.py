@@ -303,6 +303,14 @@ def no_route(chain):
     chain.state["virtual_services"] = []
 
 
+@breaks("HOP_HTTP_ROUTE", "for port 8081 (a.test/x), so the gateway answers 404")
+def no_http_rules(chain):
+    chain.record |= {"protocol": "http", "hosts": ["a.test"], "paths": ["/x"], "probe": {}}
+    (server,) = chain.state["gateways"][0]["servers"]
+    server |= {"name": "http-8081", "protocol": "HTTP"}
+    chain.state["virtual_services"] = []
+
+
 @breaks("HOP_LISTENER_LOST", "Gateway gateways/older, created 2020,")
 def lost(chain):
     older = {**istio_gateway(("b", 8081)), "name": "older", "created": "2020", "labels": {}}
