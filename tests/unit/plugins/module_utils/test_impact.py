@@ -405,7 +405,7 @@ HOSTS = {
     "where a host leads": ((ONE, OTHER), (ONE, served("b.test", backend_port=9001)), None),
     "the last leaves": ((ONE,), (), ("closes", "it is withdrawn")),
     "the first comes": ((), (ONE,), ("opens", "new")),
-    "plain TCP before": ((listener(8443),), (ONE,), ("drains", "its server changes")),
+    "plain TCP before": ((listener(8443),), (ONE,), ("closes", "its rule goes")),
 }
 
 
