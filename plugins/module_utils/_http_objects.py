@@ -15,11 +15,16 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from ansible_collections.servicemesh.tcp.plugins.module_utils._by_name import shared_port_name
 from ansible_collections.servicemesh.tcp.plugins.module_utils._http import EXACT
-from ansible_collections.servicemesh.tcp.plugins.module_utils._names import LABEL_MAX, set_object_name, short_hash
+from ansible_collections.servicemesh.tcp.plugins.module_utils._names import (
+    LABEL_MAX,
+    outbound_cluster,
+    set_object_name,
+    short_hash,
+)
 
 RULE_NAME = re.compile(r"http-(\d+)-([0-9a-f]{8})")
 
@@ -99,6 +104,33 @@ def observed(port: int, virtual_services: Iterable[Mapping[str, Any]]) -> list[d
             for key, values in (("hosts", item["hosts"]), ("paths", rule["paths"])):
                 known["http"][key] += [value for value in values if value not in known["http"][key]]
     return list(found.values())
+
+
+class Followed(NamedTuple):
+    """What rules of this collection make of an HTTP listener."""
+
+    virtual_services: Sequence[str] = ()
+    # Envoy's clusters.
+    clusters: Sequence[str] = ()
+    # Whether all hosts of the listener are such rules' own.
+    whole: bool = False
+
+
+def followed(chain: Mapping[str, Any], virtual_services: Iterable[Mapping[str, Any]]) -> Followed:
+    """Follow an HTTP row of the listener table (_istio.listener_tables) through the rules of this collection."""
+    names, clusters, hosts = [], [], set()
+    for item in virtual_services:
+        mine = {f"{item['namespace']}/{host}" for host in item["hosts"]} & {*chain["hosts"]}
+        rules = [rule for rule in item.get("routes") or () if chain["number"] in rule["ports"]]
+        if mine and rules:
+            names.append(f"{item['namespace']}/{item['name']}")
+            hosts |= mine
+            clusters += [
+                outbound_cluster(leads["host"], leads["port"], leads["subset"])
+                for rule in rules
+                for leads in rule["destinations"]
+            ]
+    return Followed(names, list(dict.fromkeys(clusters)), hosts == {*chain["hosts"]})
 
 
 def same_http(one: Mapping[str, Any] | None, other: Mapping[str, Any] | None) -> bool:

@@ -12,6 +12,7 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._audit_declared im
 from ansible_collections.servicemesh.tcp.plugins.module_utils._endpoints import endpoints
 from ansible_collections.servicemesh.tcp.plugins.module_utils._hops_case import Case, Facts
 from ansible_collections.servicemesh.tcp.plugins.module_utils._hops_gateway import gateway_server, listener
+from ansible_collections.servicemesh.tcp.plugins.module_utils._http_objects import followed
 from ansible_collections.servicemesh.tcp.plugins.module_utils._istio import listener_tables
 from ansible_collections.servicemesh.tcp.plugins.module_utils._kinds import object_path
 from ansible_collections.servicemesh.tcp.plugins.module_utils._plan import withdrawal_plan
@@ -193,11 +194,16 @@ def test_many_hosts_and_paths_on_one_port():
     assert front_ports(api)[2:] == ["http-8080", "http-8090"]
     found = listener_tables(state_of(api))
     assert found["lost"] == []
-    hosts = {
-        row["number"]: [host.rpartition("/")[2] for host in row["hosts"]] for row in found["tables"]["gateways/edge"]
-    }
+    rows = {row["number"]: row for row in found["tables"]["gateways/edge"]}
+    hosts = {number: [host.rpartition("/")[2] for host in row["hosts"]] for number, row in rows.items()}
     assert hosts[8080] == ["*", "shop.example.com", "www.example.com"]
     assert hosts[8090] == ["shop.example.com"]
+    # The audit follows the rules, as far as all hosts of a port are this collection's.
+    seen = state_of(api)["virtual_services"]
+    assert followed(rows[8090], seen).clusters == ["outbound|9000||cart.apps.svc.cluster.local"]
+    assert len(followed(rows[8080], seen).virtual_services) == 3
+    assert followed(rows[8080], seen).whole
+    assert not followed({**rows[8080], "hosts": [*rows[8080]["hosts"], "shop/theirs.example.com"]}, seen).whole
     # What was written is read back as it was asked for, and nothing is written twice.
     assert differences(state_of(api), RECORDS, [EDGE], "default", "cluster.local") == []
     assert publish(api, RECORDS) == []
