@@ -98,11 +98,7 @@ def port_map(
     ]
     ports: list[dict[str, Any]] = []
     listeners = view.listeners(set_name) if view is not None else []
-    findings += [
-        finding("KEY_NOT_BUILT", f"record {record['name']!r}", key=f"protocol: {kind_of(record)} with owner: smcp")
-        for record in records
-        if kind_of(record) and by_name[record["gateway"]]["owner"] == "smcp"
-    ]
+    findings += _of_planes(records, by_name, view)
     for name, group in _grouped(records).items():
         mapped, found = _map_gateway(by_name[name], group, view, listeners, set_name, cluster_domain, prune)
         ports += mapped
@@ -137,6 +133,30 @@ def _with_stored(
             findings += found
         result.append(gateway)
     return result, findings
+
+
+def _of_planes(
+    records: Iterable[Mapping[str, Any]], gateways: Mapping[str, Mapping[str, Any]], view: View | None
+) -> list[dict[str, str]]:
+    """Refuse names on ports that a control plane's list would have to be given: it has no owners inside it.
+
+    HTTP goes by a port that the control plane has by itself, such as 80.
+    """
+    findings = []
+    for record in records:
+        gateway = gateways[record["gateway"]]
+        if not kind_of(record) or gateway["owner"] != "smcp":
+            continue
+        lent = view.lent_ports(gateway) if view is not None else record["ports"]
+        if record["tls"]:
+            findings.append(
+                finding("KEY_NOT_BUILT", f"record {record['name']!r}", key="protocol: tls with owner: smcp")
+            )
+        elif not set(record["ports"]) <= set(lent):
+            has = ", ".join(map(str, sorted(lent))) or "none"
+            key = f"protocol: http with owner: smcp on another port than the gateway's own ({has})"
+            findings.append(finding("KEY_NOT_BUILT", f"record {record['name']!r}", key=key))
+    return findings
 
 
 def _grouped(records: Iterable[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:

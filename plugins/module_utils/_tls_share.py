@@ -37,11 +37,9 @@ class Shared(NamedTuple):
 def shared_ports(view: View, gateway: Mapping[str, Any], set_name: str, kind: str) -> dict[int, Shared]:
     """Return the ports of a gateway that other people's servers have by names of a kind: further ones may join them.
 
-    The front Service's port must be one that sets share, or its owner's that sets may use. An smcp gateway has none:
-    its control plane's list has no owners inside it, so the first set to leave would take the port from the others.
+    The front Service's port must be one that sets share, or its owner's that sets may use. Of an smcp gateway only the
+    latter: its control plane's list has no owners inside it, so the first set to leave would take it from the others.
     """
-    if gateway.get("owner") == "smcp":
-        return {}
     targets = _sharable_targets(view, gateway, set_name, kind)
     own = own_gateway(view.world, gateway, set_name)
     names: dict[int, dict[str, str]] = defaultdict(dict)
@@ -63,6 +61,8 @@ def shared_ports(view: View, gateway: Mapping[str, Any], set_name: str, kind: st
 def _sharable_targets(view: View, gateway: Mapping[str, Any], set_name: str, kind: str) -> dict[int, int]:
     """Return the ports of the front Services that other sets named to be shared, and those lent, with their targets."""
     found = dict(view.lent_ports(gateway))
+    if gateway.get("owner") == "smcp":
+        return found
     for service in view.front_services(gateway):
         others = view.ports_of_other_sets(service, set_name)
         found |= {

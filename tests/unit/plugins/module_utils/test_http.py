@@ -318,13 +318,6 @@ def test_a_strangers_hosts_on_a_port_that_he_lends():
     assert api.object("Service", "theirs", "apps")["spec"]["ports"] == [port]
 
 
-def test_an_smcp_gateway_takes_none():
-    plane = {"name": "basic", "namespace": "istio-system"}
-    gateway = {"name": "edge", "namespace": "gateways", "owner": "smcp", "control_plane": plane}
-    found = port_map([served("a", "a.example.com")], [gateway])["findings"]
-    assert [item["code"] for item in found] == ["KEY_NOT_BUILT"]
-
-
 def test_the_walk_along_the_hops_misses_a_record_s_rules():
     api = web_cluster()
     records = [served("a", "a.example.com"), served("b", "b.example.com")]
