@@ -2,8 +2,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """HTTP records as Istio objects, and back.
 
-All hosts of a port share one server, since Istio merges HTTP servers and tells hosts apart in their routes. A host has
-a VirtualService of its own, with one rule for each record, port and path: the first rule that fits wins, so whole paths
+All hosts of a port share one server, since Istio merges HTTP servers and tells hosts apart in their routes. The server
+names the widest hosts only: beside a narrower one, the rules of a VirtualService for the wider would be put among those
+of the narrower (seen on the lab; istio pilot/pkg/networking/core/gateway.go, pickMatchingGatewayHosts). A host has a
+VirtualService of its own, with one rule for each record, port and path: the first rule that fits wins, so whole paths
 stand before beginnings, and longer beginnings before shorter ones (istio.io, VirtualService). Whose a rule is that is
 told by its name.
 
@@ -25,6 +27,7 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._names import (
     set_object_name,
     short_hash,
 )
+from ansible_collections.servicemesh.tcp.plugins.module_utils._tls import wildcards_of
 
 RULE_NAME = re.compile(r"http-(\d+)-([0-9a-f]{8})")
 
@@ -55,7 +58,7 @@ def servers(listeners: Listeners) -> list[dict[str, Any]]:
     return [
         {
             "port": {"number": port, "name": shared_port_name("http", port), "protocol": "HTTP"},
-            "hosts": [f"./{host}" for host in sorted(found)],
+            "hosts": [f"./{host}" for host in sorted(found) if not found & {*wildcards_of(host)}],
         }
         for port, found in hosts.items()
     ]
@@ -120,8 +123,10 @@ def followed(chain: Mapping[str, Any], virtual_services: Iterable[Mapping[str, A
     """Follow an HTTP row of the listener table (_istio.listener_tables) through the rules of this collection."""
     names, clusters, hosts = [], [], set()
     for item in virtual_services:
-        mine = {f"{item['namespace']}/{host}" for host in item["hosts"]} & {*chain["hosts"]}
         rules = [rule for rule in item.get("routes") or () if chain["number"] in rule["ports"]]
+        mine = {f"{item['namespace']}/{name}" for host in item["hosts"] for name in [host, *wildcards_of(host)]} & {
+            *chain["hosts"]
+        }
         if mine and rules:
             names.append(f"{item['namespace']}/{item['name']}")
             hosts |= mine

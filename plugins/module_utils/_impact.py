@@ -50,7 +50,7 @@ class Gateway:
     routes: dict[int, Any] = field(default_factory=dict)
     # Port to the filter chains of its TLS listener by the names that they are for.
     chains: dict[int, dict[str, Any]] = field(default_factory=dict)
-    # Port to the hosts of its HTTP server. Its routes are told to Envoy apart from the listener, and cut nothing.
+    # Port to the hosts that HTTP rules are for. Routes are told to Envoy apart from the listener, and cut nothing.
     hosts: dict[int, set[str]] = field(default_factory=dict)
     names: dict[int, str] = field(default_factory=dict)
 
@@ -149,11 +149,12 @@ def _gateway(objects: Iterable[Object | None]) -> Gateway:
                     by_name.add_server(number, server)
                 else:
                     found.servers[number] = _server(server)
-                if server["port"].get("protocol") == "HTTP":
-                    found.hosts.setdefault(number, set()).update(server.get("hosts") or [])
                 found.names.setdefault(number, server["port"].get("name", ""))
         elif obj["kind"] == "VirtualService":
             by_name.add_rules(spec)
+            for rule in spec.get("http") or []:
+                for match in rule.get("match") or []:
+                    found.hosts.setdefault(match.get("port"), set()).update(spec.get("hosts") or [])
             for rule in spec.get("tcp") or []:
                 for match in rule.get("match") or []:
                     if match.get("port"):
@@ -188,7 +189,7 @@ def _of_the_port(port: int, before: Gateway, after: Gateway) -> Iterator[tuple[s
         yield "opens", "new"
     new = sorted(after.hosts.get(port, set()) - before.hosts.get(port, set()))
     if new and port in before.hosts:
-        yield "opens", f"new is {new[0].rpartition('/')[2]}"
+        yield "opens", f"new is {new[0]}"
     if port in after.routes and port not in before.routes:
         yield "opens", "new"
 

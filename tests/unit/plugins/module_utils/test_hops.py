@@ -13,7 +13,7 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._envoy import Endp
 from ansible_collections.servicemesh.tcp.plugins.module_utils._envoy_view import PodView
 from ansible_collections.servicemesh.tcp.plugins.module_utils._findings import CATALOGUE
 from ansible_collections.servicemesh.tcp.plugins.module_utils._hops_case import Case, Facts, Looks
-from ansible_collections.servicemesh.tcp.plugins.module_utils._names import gateway_pod_labels, set_labels
+from ansible_collections.servicemesh.tcp.plugins.module_utils._names import gateway_pod_labels, set_labels, short_hash
 from ansible_collections.servicemesh.tcp.plugins.module_utils._portmap import port_map
 from ansible_collections.servicemesh.tcp.plugins.module_utils._view import View
 from ansible_collections.servicemesh.tcp.tests.unit.plugins.builders import (
@@ -309,6 +309,17 @@ def no_http_rules(chain):
     (server,) = chain.state["gateways"][0]["servers"]
     server |= {"name": "http-8081", "protocol": "HTTP"}
     chain.state["virtual_services"] = []
+
+
+@breaks("HOP_NOT_FOUND", "no hop was found broken")
+def another_http_answer(chain):
+    no_http_rules(chain)
+    path = {"name": f"http-8081-{short_hash('default', 'a')}", "ports": [8081], "paths": [{"prefix": "/x"}]}
+    leads = {"host": "echo.apps.svc.cluster.local", "port": 9000, "subset": "", "weight": 0}
+    rules = {**virtual_service(8081), "hosts": ["a.test"], "tcp": [], "routes": [{**path, "destinations": [leads]}]}
+    chain.state["virtual_services"] = [rules]
+    # The gateway's own 404, for one: its session is over before it could be counted.
+    chain.session = chain.outcome = "wrong_answer"
 
 
 @breaks("HOP_LISTENER_LOST", "Gateway gateways/older, created 2020,")
