@@ -13,7 +13,10 @@ from typing import Any
 
 from ansible_collections.servicemesh.tcp.plugins.module_utils import _exposure
 from ansible_collections.servicemesh.tcp.plugins.module_utils._adopt import adoption_steps
-from ansible_collections.servicemesh.tcp.plugins.module_utils._backend_checks import check_rules_seen
+from ansible_collections.servicemesh.tcp.plugins.module_utils._backend_checks import (
+    check_entries_seen,
+    check_rules_seen,
+)
 from ansible_collections.servicemesh.tcp.plugins.module_utils._capacity import check_capacity
 from ansible_collections.servicemesh.tcp.plugins.module_utils._checks import (
     check_gateways,
@@ -43,6 +46,10 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._ownership import 
     unmark_steps,
 )
 from ansible_collections.servicemesh.tcp.plugins.module_utils._plan_text import port_ranges
+from ansible_collections.servicemesh.tcp.plugins.module_utils._service_entries import (
+    entry_objects,
+    with_former_ports,
+)
 from ansible_collections.servicemesh.tcp.plugins.module_utils._steps import (
     Step,
     apply_step,
@@ -176,6 +183,7 @@ def exposure_plan(
     withdrawn = withdrawn_listeners(wanted, observed, former_hashes(ports, set_name))
     findings = _check_shrinking(wanted, observed, withdrawn, set_name, allow_withdraw, source, view) if prune else []
     findings += check_rules_seen(observed, view, set_name)
+    findings += check_entries_seen([*wanted, *observed], view, set_name)
     if not prune:
         kept = _kept(withdrawn, wanted)
         wanted += kept
@@ -214,7 +222,7 @@ def withdrawal_plan(
         for digest, name in sorted(hashes.items(), key=lambda item: item[1])
         if digest not in {item["hash"] for item in observed}
     ]
-    findings += check_rules_seen(observed, view, set_name)
+    findings += check_rules_seen(observed, view, set_name) + check_entries_seen(observed, view, set_name)
     kept = [item for item in observed if names and item["hash"] not in hashes and item["host"]]
     gone = [item for item in observed if item not in kept]
     # The set keeps the source that it was last written from: a withdrawal is no new declaration.
@@ -317,7 +325,8 @@ def _set_steps(
     definitions = {(item["namespace"], item["name"]): item for item in gateways}
     present = _routes_of(view, set_name)
     # A removal that was stopped leaves rules where there is neither port nor server any more.
-    for place in sorted({*before, *after, *present, *view.rules.places(set_name)}):
+    left = {*view.rules.places(set_name), *view.entries.places(set_name)}
+    for place in sorted({*before, *after, *present, *left}):
         namespace, gateway = place
         listeners = after.get(place, [])
         doors = one_per_port(listeners)
@@ -332,6 +341,8 @@ def _set_steps(
         opening += opened
         routes = _exposure.virtual_services(gateway, namespace, set_name, listeners)
         subsets, surplus = _rule_steps(place, listeners, view, set_name)
+        entries, unused_entries = _entry_steps(place, listeners, view, set_name)
+        surplus += unused_entries
         name = set_object_name(gateway, set_name)
         if listeners:
             reachable = [*listeners, *(leaving if closed else [])]
@@ -342,6 +353,7 @@ def _set_steps(
                 )
             routing += [
                 *subsets,
+                *entries,
                 apply_step(_exposure.istio_gateway(gateway, namespace, set_name, listeners, source, selector), manager),
                 *(apply_step(item, manager) for item in routes),
             ]
@@ -379,6 +391,25 @@ def _rule_steps(
     names = {obj["metadata"]["name"] for obj in objects}
     surplus = sorted(item["name"] for item in observed if item["name"] not in names)
     closing += [remove_step(bare_object("DestinationRule", name, place[0])) for name in surplus]
+    return opening, closing
+
+
+def _entry_steps(
+    place: Place, listeners: Sequence[Mapping[str, Any]], view: View, set_name: str
+) -> tuple[list[Step], list[Step]]:
+    """Return the steps that make servers outside known before routes lead to them, and that forget those left over."""
+    manager = set_manager(set_name)
+    observed = view.entries.of_set(place, set_name)
+    opening, closing = [], []
+    objects = entry_objects(place, set_name, listeners, view.entries)
+    for obj in objects:
+        first = with_former_ports(obj, observed)
+        opening.append(apply_step(first, manager))
+        if first != obj:
+            closing.append(apply_step(obj, manager))
+    names = {obj["metadata"]["name"] for obj in objects}
+    surplus = sorted(item["name"] for item in observed if item["name"] not in names)
+    closing += [remove_step(bare_object("ServiceEntry", name, place[0])) for name in surplus]
     return opening, closing
 
 

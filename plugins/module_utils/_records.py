@@ -107,7 +107,9 @@ def _read_record(raw: Mapping[str, Any], subject: str) -> tuple[dict[str, Any], 
         record["backend"] = read_backend(problems, "backend", raw["backend"], count, BACKEND_KEYS)
     elif set(raw) <= RECORD_BUILT:
         # A misspelt or unbuilt key in its place has its finding already.
-        problems.invalid("backend", None, "every record needs its backend: namespace, service and port")
+        problems.invalid(
+            "backend", None, "every record needs its backend: namespace, service and port, or host and port"
+        )
     check_talk(problems, tls, raw.get("probe"), record["probe"]["mode"], record.get("backend", {}).get("ports", ()))
     return record, problems.findings
 
@@ -117,7 +119,7 @@ def _several(problems: Problems, record: dict[str, Any], raw: Any) -> None:
     backends = read_backends(problems, raw, len(record["ports"]))
     if not backends:
         return
-    first = {key: backends[0][key] for key in ("namespace", "service", "ports")}
+    first = {key: backends[0][key] for key in ("namespace", "service", "ports", "external") if key in backends[0]}
     record["backend"] = first
     if not is_plain(backends):
         if record["tls"]:

@@ -18,6 +18,24 @@ RULES: Mapping[str, Rule] = {
         " requests, and what the record's probe says is none (mode {mode}).",
         "Have the Service's port named tcp-... or given appProtocol tcp by its owner.",
     ),
+    "EXTERNAL_INSIDE": Rule(
+        "error",
+        "backend host {address} is the cluster's own address of Service {service}.",
+        "Write the backend as namespace and service; the gateway then knows its pods, and its claims hold.",
+    ),
+    "EXTERNAL_TLS": Rule(
+        "error",
+        "DestinationRule {rule} holds for every host, {host} among them, and has the gateway speak TLS (mode {mode}) to"
+        " {servers}, which is outside of the mesh.",
+        "Have that rule name the hosts of the mesh only (*.local, since Istio finds out about mTLS by itself), or write"
+        " one into namespace {namespace} for *.servicemesh-tcp.external with tls.mode DISABLE.",
+    ),
+    "EXTERNAL_UNSEEN": Rule(
+        "error",
+        "a backend of it is outside of the cluster, and there is no right to list ServiceEntries: what is left over of"
+        " former ones is not seen.",
+        "Grant the right; docs/rbac.yaml holds all that publishing needs.",
+    ),
     "PROTOCOL_UDP": Rule(
         "error",
         "protocol is udp, and no Istio gateway carries UDP: Envoy's listeners from a Gateway are TCP.",

@@ -7,6 +7,7 @@ from __future__ import annotations
 from typing import Any
 
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import set_labels
+from ansible_collections.servicemesh.tcp.plugins.module_utils._plan import exposure_plan
 from ansible_collections.servicemesh.tcp.plugins.module_utils._portmap import port_map
 from ansible_collections.servicemesh.tcp.tests.unit.plugins.builders import (
     BACKEND,
@@ -46,6 +47,19 @@ def said(*rules: Any, unreadable: bool = False, **more: Any) -> list[dict[str, s
     return port_map([wanted], [EDGE], seen)["findings"]
 
 
+def outside_ports(host: str = "db.example.com", **more: Any) -> list[dict[str, Any]]:
+    """Return the port map of a record whose backend is outside of the cluster."""
+    return port_map([record(backend={"host": host, "port": 5432})], [EDGE], **more)["ports"]
+
+
+def outside(*rules: Any, host: str = "db.example.com") -> list[dict[str, str]]:
+    """Return what planning such a record says on a cluster with these rules."""
+    seen = state(destination_rules=list(rules))
+    return port_map([record(backend={"host": host, "port": 5432})], [EDGE], seen)["findings"]
+
+
+EXTERNAL_HOST = outside_ports()[0]["backend"]["host"]
+FOR_ALL = {**rule("default", "istio-system", policy={"tls": {"mode": "ISTIO_MUTUAL"}}), "host": "*"}
 THEIRS = rule("db", "apps", policy=POLICY)
 
 
@@ -63,6 +77,23 @@ TEXTS = {
         "record 'a': port 9000 of backend Service apps/echo is declared as http, so the sidecars of its pods wait for"
         " HTTP requests, and what the record's probe says is none (mode ssh)."
         " Have the Service's port named tcp-... or given appProtocol tcp by its owner.",
+    ),
+    "EXTERNAL_INSIDE": (
+        lambda: outside(host="10.96.0.1"),
+        "record 'a': backend host 10.96.0.1 is the cluster's own address of Service apps/echo."
+        " Write the backend as namespace and service; the gateway then knows its pods, and its claims hold.",
+    ),
+    "EXTERNAL_TLS": (
+        lambda: outside(FOR_ALL),
+        f"record 'a': DestinationRule istio-system/default holds for every host, {EXTERNAL_HOST} among them, and has"
+        " the gateway speak TLS (mode ISTIO_MUTUAL) to db.example.com, which is outside of the mesh."
+        " Have that rule name the hosts of the mesh only (*.local, since Istio finds out about mTLS by itself), or"
+        " write one into namespace gateways for *.servicemesh-tcp.external with tls.mode DISABLE.",
+    ),
+    "EXTERNAL_UNSEEN": (
+        lambda: exposure_plan({"ports": outside_ports(), "findings": []}, state(service_entries=None))["findings"],
+        "set 'default': a backend of it is outside of the cluster, and there is no right to list ServiceEntries: what"
+        " is left over of former ones is not seen. Grant the right; docs/rbac.yaml holds all that publishing needs.",
     ),
     "PROTOCOL_UDP": (
         lambda: port_map([record(protocol="udp")], [EDGE])["findings"],

@@ -265,7 +265,7 @@ def test_a_record_without_a_backend_is_one_finding():
     raw = {"name": "a", "gateway": "edge", "port": 8081}
     assert record_says(raw) == [
         "VALUE_INVALID record 'a': backend: None is not valid; every record needs its backend: namespace, service and"
-        " port."
+        " port, or host and port."
     ]
 
 
