@@ -82,7 +82,8 @@ def check_protocols(ports: Iterable[Mapping[str, Any]], view: View) -> list[dict
     found = {}
     for port in ports:
         mode = port["probe"]["mode"]
-        for item in backends_of(port) if mode in NO_HTTP else ():
+        # What is to be mended is checked where that is.
+        for item in backends_of(port) if mode in NO_HTTP and not port.get("fix_protocol") else ():
             protocol = declared_protocol(view.services, item)
             selector = (view.services.get((item["namespace"], item["service"])) or {}).get("selector")
             if protocol not in HTTP or not selector:

@@ -26,6 +26,12 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._checks import (
 )
 from ansible_collections.servicemesh.tcp.plugins.module_utils._destination_rules import rule_objects, with_former
 from ansible_collections.servicemesh.tcp.plugins.module_utils._findings import errors, finding
+from ansible_collections.servicemesh.tcp.plugins.module_utils._fix_protocol import (
+    fix_steps,
+    kept_fixes,
+    observed_fixes,
+    wanted_fixes,
+)
 from ansible_collections.servicemesh.tcp.plugins.module_utils._gateways import read_gateways
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import (
     GATEWAY_LABEL,
@@ -184,13 +190,19 @@ def exposure_plan(
     findings = _check_shrinking(wanted, observed, withdrawn, set_name, allow_withdraw, source, view) if prune else []
     findings += check_rules_seen(observed, view, set_name)
     findings += check_entries_seen([*wanted, *observed], view, set_name)
+    kept = [] if prune else _kept(withdrawn, wanted)
     if not prune:
-        kept = _kept(withdrawn, wanted)
         wanted += kept
         findings += _say_kept(kept, set_name)
     gateways = port_map.get("gateways", [])
     adoption = adoption_steps(ports, view.gateways, view.virtual_services.values())
-    steps = _set_steps(wanted, observed, view, set_name, source, gateways, adoption)
+    fixes = wanted_fixes(ports, view), kept_fixes(kept, observed_fixes(view, set_name))
+    mending, giving_back = fix_steps(fixes, view, set_name)
+    steps = [
+        *mending,
+        *_set_steps(wanted, observed, view, set_name, source, gateways, adoption),
+        *giving_back,
+    ]
     findings += check_capacity(gateways, one_per_port(wanted), steps, view, set_name)
     closed = closed_ports(observed, wanted, view, set_name)
     return {"ports": ports, **_result(steps, [*mapped, *findings], withdrawn if prune else [], closed)}
@@ -225,8 +237,10 @@ def withdrawal_plan(
     findings += check_rules_seen(observed, view, set_name) + check_entries_seen(observed, view, set_name)
     kept = [item for item in observed if names and item["hash"] not in hashes and item["host"]]
     gone = [item for item in observed if item not in kept]
+    fixes = kept_fixes(kept, observed_fixes(view, set_name))
+    mending, giving_back = fix_steps([fixes], view, set_name)
     # The set keeps the source that it was last written from: a withdrawal is no new declaration.
-    steps = _set_steps(kept, observed, view, set_name, view.source_of(set_name))
+    steps = [*mending, *_set_steps(kept, observed, view, set_name, view.source_of(set_name)), *giving_back]
     return _result(steps, findings, gone, closed_ports(observed, kept, view, set_name, hashes))
 
 

@@ -16,7 +16,8 @@ RULES: Mapping[str, Rule] = {
         "error",
         "port {port} of backend Service {service} is declared as {protocol}, so the sidecars of its pods wait for HTTP"
         " requests, and what the record's probe says is none (mode {mode}).",
-        "Have the Service's port named tcp-... or given appProtocol tcp by its owner.",
+        "Have the Service's port named tcp-... or given appProtocol tcp by its owner, or have it mended with"
+        " fix_protocol: true in the record.",
     ),
     "EXTERNAL_INSIDE": Rule(
         "error",
@@ -35,6 +36,19 @@ RULES: Mapping[str, Rule] = {
         "a backend of it is outside of the cluster, and there is no right to list ServiceEntries: what is left over of"
         " former ones is not seen.",
         "Grant the right; docs/rbac.yaml holds all that publishing needs.",
+    ),
+    "PROTOCOL_HELD": Rule(
+        "error",
+        "appProtocol of port {port} of backend Service {service} is {value!r}, said by {holder}, and fix_protocol"
+        " writes only what nobody else says.",
+        "Have its owner say tcp there, or take fix_protocol out of the record.",
+    ),
+    "PROTOCOL_WRITTEN": Rule(
+        "warning",
+        "fix_protocol writes appProtocol tcp on port {port} of Service {service}, WHICH IS SOMEBODY ELSE'S; sidecars"
+        " take up their listeners for that port anew, which ends the sessions that it has within the mesh.",
+        "Tell its owner: when a file or chart of his says another appProtocol, or leaves the port out, one of the two"
+        " is refused. It is taken back when no record asks for it any more.",
     ),
     "PROTOCOL_UDP": Rule(
         "error",

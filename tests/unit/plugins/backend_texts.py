@@ -71,12 +71,20 @@ def http_declared() -> list[dict[str, str]]:
     return port_map([record(probe={"mode": "ssh"})], [EDGE], seen)["findings"]
 
 
+def mended(**port: Any) -> list[dict[str, str]]:
+    """Return what planning says of a backend whose protocol is to be mended."""
+    seen = state()
+    seen["services"][0] |= {"ports": [service_port(9000, **port)], "managers": {"argocd": [9000]}}
+    return port_map([record(fix_protocol=True)], [EDGE], seen)["findings"]
+
+
 TEXTS = {
     "BACKEND_PROTOCOL": (
         http_declared,
         "record 'a': port 9000 of backend Service apps/echo is declared as http, so the sidecars of its pods wait for"
         " HTTP requests, and what the record's probe says is none (mode ssh)."
-        " Have the Service's port named tcp-... or given appProtocol tcp by its owner.",
+        " Have the Service's port named tcp-... or given appProtocol tcp by its owner, or have it mended with"
+        " fix_protocol: true in the record.",
     ),
     "EXTERNAL_INSIDE": (
         lambda: outside(host="10.96.0.1"),
@@ -94,6 +102,19 @@ TEXTS = {
         lambda: exposure_plan({"ports": outside_ports(), "findings": []}, state(service_entries=None))["findings"],
         "set 'default': a backend of it is outside of the cluster, and there is no right to list ServiceEntries: what"
         " is left over of former ones is not seen. Grant the right; docs/rbac.yaml holds all that publishing needs.",
+    ),
+    "PROTOCOL_HELD": (
+        lambda: mended(app_protocol="grpc"),
+        "set 'default': appProtocol of port 9000 of backend Service apps/echo is 'grpc', said by field manager argocd,"
+        " and fix_protocol writes only what nobody else says."
+        " Have its owner say tcp there, or take fix_protocol out of the record.",
+    ),
+    "PROTOCOL_WRITTEN": (
+        mended,
+        "set 'default': fix_protocol writes appProtocol tcp on port 9000 of Service apps/echo, WHICH IS SOMEBODY"
+        " ELSE'S; sidecars take up their listeners for that port anew, which ends the sessions that it has within the mesh."
+        " Tell its owner: when a file or chart of his says another appProtocol, or leaves the port out, one of the two"
+        " is refused. It is taken back when no record asks for it any more.",
     ),
     "PROTOCOL_UDP": (
         lambda: port_map([record(protocol="udp")], [EDGE])["findings"],

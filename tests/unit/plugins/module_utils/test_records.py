@@ -42,6 +42,7 @@ def test_a_record_s_defaults():
                 "probe": {"mode": "connect", "timeout": 5},
                 "was": None,
                 "adopt": False,
+                "fix_protocol": False,
                 "backend": {"namespace": "apps", "service": "echo", "ports": [9000]},
             }
         ],
