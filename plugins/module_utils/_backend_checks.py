@@ -54,7 +54,12 @@ def check_entries_seen(listeners: Iterable[Mapping[str, Any]], view: View, set_n
 
 def check_external(ports: Iterable[Mapping[str, Any]], view: View) -> list[dict[str, str]]:
     """Check servers outside of the cluster: that they are outside, and what the mesh says to every host."""
-    services = {item["cluster_ip"]: item for item in view.services.values() if item.get("cluster_ip")}
+    # Led to the address of a gateway's own front, sessions would go round for ever.
+    services = {
+        address: item
+        for item in view.services.values()
+        for address in (item.get("cluster_ip"), *item.get("external_ips", ()), *item.get("addresses", ()))
+    }
     found = {}
     for port in ports:
         for item in backends_of(port):

@@ -89,6 +89,8 @@ def _unfit(host: str) -> str:
     """Say why traffic of a gateway cannot be led to an address or a name, '' where it can."""
     if is_address(host):
         address = ipaddress.ip_address(host)
+        # An address of IPv4 written as one of IPv6 is that of IPv4 to the kernel.
+        address = getattr(address, "ipv4_mapped", None) or address
         if address.is_loopback or address.is_unspecified:
             return "that is the gateway's pod itself"
         if address.is_link_local or address.is_multicast or (address.version == 4 and address.is_reserved):

@@ -354,9 +354,7 @@ def _set_steps(
             opened, closed = share_steps(defined, doors, leaving, view, set_name, foreign)
         opening += opened
         routes = _exposure.virtual_services(gateway, namespace, set_name, listeners)
-        subsets, surplus = _rule_steps(place, listeners, view, set_name)
-        entries, unused_entries = _entry_steps(place, listeners, view, set_name)
-        surplus += unused_entries
+        needed, surplus = _needed_steps(place, listeners, view, set_name)
         name = set_object_name(gateway, set_name)
         if listeners:
             reachable = [*listeners, *(leaving if closed else [])]
@@ -366,8 +364,7 @@ def _set_steps(
                     apply_step(_exposure.network_policy(gateway, namespace, set_name, reachable, selector), manager)
                 )
             routing += [
-                *subsets,
-                *entries,
+                *needed,
                 apply_step(_exposure.istio_gateway(gateway, namespace, set_name, listeners, source, selector), manager),
                 *(apply_step(item, manager) for item in routes),
             ]
@@ -389,41 +386,28 @@ def _set_steps(
     return [*opening, *routing, *adoption, *closing]
 
 
-def _rule_steps(
+def _needed_steps(
     place: Place, listeners: Sequence[Mapping[str, Any]], view: View, set_name: str
 ) -> tuple[list[Step], list[Step]]:
-    """Return the steps that give a set its subsets before routes lead to them, and that take away those left over."""
-    manager = set_manager(set_name)
-    observed = view.rules.of_set(place, set_name)
-    opening, closing = [], []
-    objects = rule_objects(place, set_name, listeners, view.rules)
-    for obj in objects:
-        first = with_former(obj, observed)
-        opening.append(apply_step(first, manager))
-        if first != obj:
-            closing.append(apply_step(obj, manager))
-    names = {obj["metadata"]["name"] for obj in objects}
-    surplus = sorted(item["name"] for item in observed if item["name"] not in names)
-    closing += [remove_step(bare_object("DestinationRule", name, place[0])) for name in surplus]
-    return opening, closing
+    """Return the steps that give a set what its routes need before they lead there, and that take away what is left.
 
-
-def _entry_steps(
-    place: Place, listeners: Sequence[Mapping[str, Any]], view: View, set_name: str
-) -> tuple[list[Step], list[Step]]:
-    """Return the steps that make servers outside known before routes lead to them, and that forget those left over."""
+    Those are the subsets of its backends, and the servers outside of the cluster.
+    """
     manager = set_manager(set_name)
-    observed = view.entries.of_set(place, set_name)
     opening, closing = [], []
-    objects = entry_objects(place, set_name, listeners, view.entries)
-    for obj in objects:
-        first = with_former_ports(obj, observed)
-        opening.append(apply_step(first, manager))
-        if first != obj:
-            closing.append(apply_step(obj, manager))
-    names = {obj["metadata"]["name"] for obj in objects}
-    surplus = sorted(item["name"] for item in observed if item["name"] not in names)
-    closing += [remove_step(bare_object("ServiceEntry", name, place[0])) for name in surplus]
+    for kind, objects, observed, with_what_is in (
+        ("DestinationRule", rule_objects(place, set_name, listeners, view.rules), view.rules, with_former),
+        ("ServiceEntry", entry_objects(place, set_name, listeners, view.entries), view.entries, with_former_ports),
+    ):
+        there = observed.of_set(place, set_name)
+        for obj in objects:
+            first = with_what_is(obj, there)
+            opening.append(apply_step(first, manager))
+            if first != obj:
+                closing.append(apply_step(obj, manager))
+        names = {obj["metadata"]["name"] for obj in objects}
+        surplus = sorted(item["name"] for item in there if item["name"] not in names)
+        closing += [remove_step(bare_object(kind, name, place[0])) for name in surplus]
     return opening, closing
 
 

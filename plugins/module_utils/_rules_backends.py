@@ -21,7 +21,7 @@ RULES: Mapping[str, Rule] = {
     ),
     "EXTERNAL_INSIDE": Rule(
         "error",
-        "backend host {address} is the cluster's own address of Service {service}.",
+        "backend host {address} is an address of Service {service} of this cluster.",
         "Write the backend as namespace and service; the gateway then knows its pods, and its claims hold.",
     ),
     "EXTERNAL_TLS": Rule(

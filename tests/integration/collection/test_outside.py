@@ -109,7 +109,10 @@ def test_from_the_first_session_to_the_withdrawal(exposure: Exposure, cluster: C
     core = kubernetes.client.CoreV1Api(cluster.client())
     inside = core.read_namespaced_service("echo", exposure.echo).spec.cluster_ip
     refused = exposure.expose([*records, record("inside", 9003, inside, 9000)])
-    assert f"EXTERNAL_INSIDE record 'inside': backend host {inside} is the cluster's own address" in refused.said
+    assert (
+        f"EXTERNAL_INSIDE record 'inside': backend host {inside} is an address of Service {exposure.echo}/echo"
+        in refused.said
+    )
     assert [line for line in cluster.snapshot() if f" {exposure.name}/" in line] == before
 
     # Nobody listens there.

@@ -88,7 +88,7 @@ TEXTS = {
     ),
     "EXTERNAL_INSIDE": (
         lambda: outside(host="10.96.0.1"),
-        "record 'a': backend host 10.96.0.1 is the cluster's own address of Service apps/echo."
+        "record 'a': backend host 10.96.0.1 is an address of Service apps/echo of this cluster."
         " Write the backend as namespace and service; the gateway then knows its pods, and its claims hold.",
     ),
     "EXTERNAL_TLS": (

@@ -13,8 +13,9 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._audit_rows import
 from ansible_collections.servicemesh.tcp.plugins.module_utils._client import ApiError
 from ansible_collections.servicemesh.tcp.plugins.module_utils._portmap import port_map
 from ansible_collections.servicemesh.tcp.plugins.module_utils._view import View
+from ansible_collections.servicemesh.tcp.plugins.module_utils._workload import new_object
 from ansible_collections.servicemesh.tcp.plugins.modules import mesh_state
-from ansible_collections.servicemesh.tcp.tests.unit.plugins.builders import EDGE, messages
+from ansible_collections.servicemesh.tcp.tests.unit.plugins.builders import EDGE, EDGE_REFERENCE, messages
 from ansible_collections.servicemesh.tcp.tests.unit.plugins.fake_api import FakeApi, Killed
 from ansible_collections.servicemesh.tcp.tests.unit.plugins.whole_runs import mesh_cluster, publish, withdraw
 
@@ -130,6 +131,7 @@ def test_without_the_right_to_see_entries_they_are_refused_and_nothing_else():
     [
         ("127.0.0.1", "the gateway's pod itself"),
         ("::1", "the gateway's pod itself"),
+        ("::ffff:127.0.0.1", "the gateway's pod itself"),
         ("0.0.0.0", "the gateway's pod itself"),
         ("169.254.169.254", "link-local"),
         ("224.0.0.1", "multicast"),
@@ -168,6 +170,17 @@ def test_a_claim_for_namespaces_opens_nothing_outside():
         "CLAIM_MISSING record 'a': port 8081 of gateway edge is not open to set 'default' for backends outside of the"
     )
     assert port_map([record()], [{**EDGE, "claims": [{"sets": ["default"]}]}])["findings"] == []
+
+
+def test_an_address_of_a_service_is_inside():
+    api = mesh_cluster()
+    spec = {"type": "LoadBalancer", "externalIPs": ["198.18.0.99"], "ports": [{"port": 1, "protocol": "TCP"}]}
+    api.add(new_object("Service", "own", "apps", {}, spec=spec))
+    # As far as this cluster gives addresses: cluster IP, load balancer, external IP.
+    for inside in ("10.96.0.1", "198.18.0.100", "198.18.0.99"):
+        found = port_map([record([OLD, inside])], [EDGE_REFERENCE], mesh_state.read(api))["findings"]
+        assert [item["code"] for item in found] == ["EXTERNAL_INSIDE"], inside
+        assert f"host {inside} is" in found[0]["message"]
 
 
 def test_an_audit_names_the_servers_and_finds_a_missing_entry():
