@@ -87,7 +87,7 @@ def check_fixes(ports: Iterable[Mapping[str, Any]], view: View, set_name: str) -
 
 
 def fix_steps(wanted: Iterable[Fixes], view: View, set_name: str) -> tuple[list[Step], list[Step]]:
-    """Return the steps that write what is wanted before anything leads there, and that take the rest back at the end.
+    """Return the steps that write what is wanted, before anything leads there, and that take the rest back at the end.
 
     C(wanted) are several of them, all of which are.
     """
@@ -95,17 +95,14 @@ def fix_steps(wanted: Iterable[Fixes], view: View, set_name: str) -> tuple[list[
     for fixes in wanted:
         for place, ports in fixes.items():
             stays[place] = stays.get(place, set()) | ports
-    there = observed_fixes(view, set_name)
-    opening, closing = [], []
-    for place in sorted({*stays, *there}):
-        service = view.services[place]
-        ports, written = stays.get(place, set()), there.get(place, set())
-        # A Service that is still to be made has no uid, and its maker can name the port.
-        if ports and service.get("uid"):
-            opening.append(_step(service, ports | written, set_name))
-        if written - ports:
-            closing.append(_step(service, ports, set_name))
-    return opening, closing
+    # A Service that is still to be made has no uid, and its maker can name the port.
+    opening = [
+        _step(view.services[place], ports, set_name)
+        for place, ports in sorted(stays.items())
+        if view.services[place].get("uid")
+    ]
+    surplus = sorted(observed_fixes(view, set_name).keys() - stays.keys())
+    return opening, [_step(view.services[place], (), set_name) for place in surplus]
 
 
 def _step(service: Mapping[str, Any], ports: Iterable[int], set_name: str) -> Step:
