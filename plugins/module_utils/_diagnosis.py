@@ -89,7 +89,7 @@ def diagnose(
     state = read(api)
     view = View(state)
     spaces = {port["namespace"] for port in ports}
-    behind = {namespace for port in ports for namespace in namespaces_of(port)}
+    behind = {namespace for port in ports for namespace in namespaces_of(port)} - {""}
     roots = {plane["namespace"] for plane in state["mesh"]["control_planes"]}
     pods = reading.lists("Pod", spaces | behind)
     with _way_in(api, reader, ports, view, planned) as relay:

@@ -71,6 +71,9 @@ def endpoint_maps(
     records: dict[Key, Mapping[str, Any]] = {}
     for port, found in zip(ports, endpoints(ports, services, nodes, planned=True), strict=True):
         key = (port["backend"]["namespace"], port["backend"]["service"], port["hash"])
+        if not key[0]:
+            # What is outside of the cluster has no namespace to be told in.
+            continue
         entry = {name: found[name] for name in ("gateway", "addresses", "port", "sni", "backend")}
         if found["client"]:
             entry |= {"client": [found["client"]["openssl"]], "stunnel": found["client"]["stunnel"]}
@@ -124,8 +127,8 @@ def _stale(plan: Mapping[str, Any], wanted: Mapping[str, Any], view: View, stays
     """Return which ConfigMaps of a set that has some are no longer wanted."""
     had = set()
     for item in view.listeners(wanted["set"]):
-        backend = backend_of(item)
-        if backend and item["hash"]:
+        backend = backend_of(item, view)
+        if backend and backend["namespace"] and item["hash"]:
             had.add((backend["namespace"], backend["service"], item["hash"]))
     if wanted["state"] == "absent":
         named = {short_hash(wanted["set"], name) for name in wanted["withdraw"]}

@@ -16,6 +16,9 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._names import gate
 from ansible_collections.servicemesh.tcp.plugins.module_utils._tls import sni_of
 from ansible_collections.servicemesh.tcp.plugins.module_utils._tls_client import client_of
 
+# What of a backend is told; one outside of the cluster has only the port and C(external).
+BACKEND_SHOWN = ("namespace", "service", "port", "external")
+
 # What tcp_probe found, as people say it.
 STATES: Mapping[str, str] = {
     "closed": "the connection was closed again",
@@ -99,7 +102,7 @@ def endpoints(
                 (addresses, number),
                 sni=port["probe"].get("sni") or sni_of(port["tls"]) or None if port.get("tls") else None,
                 client=client_of(port, addresses, number),
-                backend={key: backend[key] for key in ("namespace", "service", "port")},
+                backend={key: backend[key] for key in BACKEND_SHOWN if key in backend},
                 **_shares(port, seen),
                 proof="planned" if planned else _proof(port, seen, probed),
                 milliseconds=_slowest(seen),
@@ -118,7 +121,7 @@ def _shares(port: Mapping[str, Any], seen: Iterable[Mapping[str, Any]]) -> dict[
         tally.update(item.get("tally", {}))
     shown = [
         {
-            **{key: item[key] for key in ("namespace", "service", "port", "weight")},
+            **{key: item[key] for key in (*BACKEND_SHOWN, "weight") if key in item},
             "subset": (item["subset"] or {}).get("name"),
         }
         for item in port["backends"]

@@ -13,7 +13,11 @@ from typing import Any
 
 from ansible_collections.servicemesh.tcp.plugins.module_utils._adopt import Adoption
 from ansible_collections.servicemesh.tcp.plugins.module_utils._allocate import allocate, hashes_of
-from ansible_collections.servicemesh.tcp.plugins.module_utils._backend_checks import check_protocols, check_subsets
+from ansible_collections.servicemesh.tcp.plugins.module_utils._backend_checks import (
+    check_external,
+    check_protocols,
+    check_subsets,
+)
 from ansible_collections.servicemesh.tcp.plugins.module_utils._backends import backend_mapping
 from ansible_collections.servicemesh.tcp.plugins.module_utils._checks import (
     check_backends,
@@ -22,6 +26,7 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._checks import (
     check_node_ports,
 )
 from ansible_collections.servicemesh.tcp.plugins.module_utils._findings import finding
+from ansible_collections.servicemesh.tcp.plugins.module_utils._fix_protocol import check_fixes
 from ansible_collections.servicemesh.tcp.plugins.module_utils._fronts import place_ports
 from ansible_collections.servicemesh.tcp.plugins.module_utils._gateways import as_stored, read_gateways
 from ansible_collections.servicemesh.tcp.plugins.module_utils._istio_holders import (
@@ -110,8 +115,9 @@ def port_map(
         findings += check_mesh(view)
         findings += clashes_elsewhere(view.world, set_name) + unseen(view.state)
         findings += check_gateways(gateways, view, set_name, namespace_state)
-        findings += check_backends(ports, view)
+        findings += check_backends(ports, view) + check_external(ports, view)
         findings += check_subsets(ports, view, set_name) + check_protocols(ports, view)
+        findings += check_fixes(ports, view, set_name)
         findings += check_secrets(ports, view.state.get("secrets"))
         findings += check_outside(gateways, ports, view)
         findings += check_node_ports([port for port in ports if not port["lent"]], view)
@@ -252,6 +258,7 @@ def _mapping(
         "port_name": port_names(entry, set_name)[0],
         "protocol": entry["protocol"],
         "tls": entry["tls"],
-        **backend_mapping(entry, cluster_domain),
+        **backend_mapping(entry, cluster_domain, (gateway["namespace"], gateway["name"]), set_name),
         "probe": entry["probe"],
+        **({"fix_protocol": True} if entry["fix_protocol"] else {}),
     }

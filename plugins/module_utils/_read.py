@@ -13,7 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from ansible_collections.servicemesh.tcp.plugins.module_utils import _state, _state_mesh, _state_smcp
 from ansible_collections.servicemesh.tcp.plugins.module_utils._kinds import KINDS, collection_path
-from ansible_collections.servicemesh.tcp.plugins.module_utils._names import GATEWAY_LABEL
+from ansible_collections.servicemesh.tcp.plugins.module_utils._names import (
+    COLLECTION,
+    GATEWAY_LABEL,
+    MANAGED_BY_LABEL,
+)
 from ansible_collections.servicemesh.tcp.plugins.module_utils._read_members import read_inside, read_members
 from ansible_collections.servicemesh.tcp.plugins.module_utils._read_operators import read_operators
 from ansible_collections.servicemesh.tcp.plugins.module_utils._read_planes import read_planes
@@ -78,6 +82,7 @@ def read_mesh(reader: Reader) -> dict[str, Any]:
         lambda path: api.metadata(path, labelSelector=_state_mesh.GATEWAY_PODS) if served else [],
     )
     rules = reader.known_items("DestinationRule")
+    entries = reader.known_items("ServiceEntry", f"{MANAGED_BY_LABEL}={COLLECTION}")
     smcps = reader.known_items("ServiceMeshControlPlane")
     return {
         "mesh": {
@@ -91,6 +96,7 @@ def read_mesh(reader: Reader) -> dict[str, Any]:
         "gateways": project("Gateway", _state.gateway) if served else [],
         "virtual_services": project("VirtualService", _state.virtual_service) if served else [],
         "destination_rules": None if rules is None else [_state.destination_rule(item) for item in rules],
+        "service_entries": None if entries is None else [_state.service_entry(item) for item in entries],
         "workloads": _state_mesh.workloads(pods or [], parse),
         "deployments": project("Deployment", _state.deployment, GATEWAY_LABEL),
         "smcps": None if smcps is None else [_state_smcp.smcp(item) for item in smcps],

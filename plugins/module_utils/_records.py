@@ -46,7 +46,9 @@ RECORD_KEYS = words(
     " allow_from deny_from timeouts limits keepalive outliers proxy_protocol fix_protocol probe was"
     " adopt scope"
 )
-RECORD_BUILT = words("name gateway port target_port node_port backend backends protocol tls hosts probe was adopt")
+RECORD_BUILT = words(
+    "name gateway port target_port node_port backend backends protocol tls hosts fix_protocol probe was adopt"
+)
 PROBE_KEYS = frozenset(["mode", "timeout", *TALK_KEYS])
 PROBE_MODES = (*MODES, "none")
 
@@ -95,6 +97,7 @@ def _read_record(raw: Mapping[str, Any], subject: str) -> tuple[dict[str, Any], 
         "probe": _probe(problems, probe_with_tls(raw.get("probe", {}), tls)),
         "was": _was(problems, raw.get("was"), name),
         "adopt": read_flag(problems, "adopt", raw.get("adopt", False)),
+        "fix_protocol": read_flag(problems, "fix_protocol", raw.get("fix_protocol", False)),
     }
     count = len(record["ports"])
     record["target_ports"] = _beside(problems, "target_port", raw, count, low=1024, proxied=True)
@@ -107,7 +110,14 @@ def _read_record(raw: Mapping[str, Any], subject: str) -> tuple[dict[str, Any], 
         record["backend"] = read_backend(problems, "backend", raw["backend"], count, BACKEND_KEYS)
     elif set(raw) <= RECORD_BUILT:
         # A misspelt or unbuilt key in its place has its finding already.
-        problems.invalid("backend", None, "every record needs its backend: namespace, service and port")
+        problems.invalid(
+            "backend", None, "every record needs its backend: namespace, service and port, or host and port"
+        )
+    external = [item for item in (record.get("backend", {}), *record.get("backends", ())) if item.get("external")]
+    if record["fix_protocol"] and external:
+        problems.invalid(
+            "fix_protocol", True, "it is for the ports of Services, and a backend is outside of the cluster"
+        )
     check_talk(problems, tls, raw.get("probe"), record["probe"]["mode"], record.get("backend", {}).get("ports", ()))
     return record, problems.findings
 
@@ -117,7 +127,7 @@ def _several(problems: Problems, record: dict[str, Any], raw: Any) -> None:
     backends = read_backends(problems, raw, len(record["ports"]))
     if not backends:
         return
-    first = {key: backends[0][key] for key in ("namespace", "service", "ports")}
+    first = {key: backends[0][key] for key in ("namespace", "service", "ports", "external") if key in backends[0]}
     record["backend"] = first
     if not is_plain(backends):
         if record["tls"]:
@@ -184,7 +194,7 @@ def _check_renamed(records: Iterable[Mapping[str, Any]]) -> list[dict[str, str]]
 
 def entries(record: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return one entry for each port of a record, with C(port) as V(None) where it is to be found by C(auto)."""
-    same = {key: record[key] for key in ("name", "gateway", "protocol", "tls", "probe", "was", "adopt")}
+    same = {key: record[key] for key in ("name", "gateway", "protocol", "tls", "fix_protocol", "probe", "was", "adopt")}
     several = record.get("backends", ())
     columns = zip(record["ports"], record["target_ports"], record["node_ports"], strict=True)
     return [

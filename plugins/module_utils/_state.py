@@ -163,6 +163,17 @@ def destination_rule(obj: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def service_entry(obj: Mapping[str, Any]) -> dict[str, Any]:
+    """Project an Istio ServiceEntry; C(endpoints) are the addresses of those that it names itself."""
+    spec = obj.get("spec", {})
+    return {
+        **identity(obj),
+        "hosts": spec.get("hosts") or [],
+        "ports": [port.get("number") for port in spec.get("ports") or []],
+        "endpoints": [endpoint.get("address", "") for endpoint in spec.get("endpoints") or []],
+    }
+
+
 def revisions(webhooks: Iterable[Mapping[str, Any]]) -> list[str]:
     """Return the revisions and revision tags that inject: the labels of the injector's webhooks."""
     found = set()

@@ -27,6 +27,7 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._names import (
     set_manager,
     set_object_name,
 )
+from ansible_collections.servicemesh.tcp.plugins.module_utils._service_entries import Entries
 from ansible_collections.servicemesh.tcp.plugins.module_utils._smcp import as_front
 from ansible_collections.servicemesh.tcp.plugins.module_utils._targets import first_choice
 from ansible_collections.servicemesh.tcp.plugins.module_utils._tls_objects import (
@@ -56,6 +57,7 @@ class View:
         self._add_planes()
         self._fronts = _front_services(self.services.values())
         self.rules = rules_of(state)
+        self.entries = Entries(state.get("service_entries", ()))
         self.world = World(state)
         self._foreign: dict[tuple[str, str, str], tuple[dict[int, Holder], dict[int, Holder]]] = {}
 

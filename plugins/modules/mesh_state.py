@@ -169,6 +169,13 @@ mesh:
       type: list
       elements: dict
       returned: success
+    service_entries:
+      description:
+        - The Istio ServiceEntries of this collection with their hosts, the numbers of their ports and the addresses of
+          their endpoints. Null where there is no right to list them.
+      type: list
+      elements: dict
+      returned: success
     workloads:
       description:
         - The pods that Istio could take for gateways, read with their metadata only. Those with equal labels in one

@@ -587,6 +587,7 @@ def test_a_code_keeps_its_severity():
         "POD_LABEL_NEEDED": "note",
         "PORTS_BORROWED": "warning",
         "PORTS_KEPT": "note",
+        "PROTOCOL_WRITTEN": "warning",
         "RULE_CARRIED": "note",
         "RULE_STALE": "warning",
         "SECRET_ENDS": "warning",
