@@ -17,6 +17,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ansible_collections.servicemesh.tcp.plugins.module_utils import _state
+from ansible_collections.servicemesh.tcp.plugins.module_utils._doors import is_door
 from ansible_collections.servicemesh.tcp.plugins.module_utils._endpoints import STATES, endpoint, reachable_at
 from ansible_collections.servicemesh.tcp.plugins.module_utils._envoy import Gateway, Snapshot
 from ansible_collections.servicemesh.tcp.plugins.module_utils._findings import finding
@@ -39,6 +40,10 @@ Listeners = Callable[[Gateway], tuple[Mapping[str, Collection[int]], Sequence[st
 BLIND = ("timeout", "unreachable", "unresolved")
 # Seconds between two looks, for a connection request, and that an open session is watched.
 PAUSE, TIMEOUT, HOLD = 1.0, 2.0, 1.5
+
+
+# Why no pod of a gateway is asked about a door.
+PAST = "no gateway stands behind this door"
 
 
 class Inside(NamedTuple):
@@ -117,6 +122,8 @@ class Watch:
         for port, results in zip(ports, tried, strict=True):
             front = self.fronts[port["namespace"], port["service"]]
             place = (port["namespace"], port["gateway"])
+            if is_door(port):
+                asked[place] = ({}, (PAST,))
             if place not in asked:
                 selector = pods_behind(front, port["gateway"], port["namespace"])
                 asked[place] = self._listeners(Gateway(port["gateway"], port["namespace"], selector))
@@ -166,7 +173,8 @@ def closed_endpoints(
             gone, detail = verdicts[index]
             proof = "withdrawn" if gone else "answers"
             if not gone:
-                gateway = f"{port['namespace']}/{port['gateway']}"
-                hop = finding("PORT_ANSWERS", f"gateway {gateway}", port=port["port"], seen=detail)
+                noun = "door" if is_door(port) else "gateway"
+                subject = f"{noun} {port['namespace']}/{port['gateway']}"
+                hop = finding("PORT_ANSWERS", subject, port=port["port"], seen=detail)
         report.append(endpoint(port, cluster, set_name, where, proof=proof, detail=detail, hop=hop))
     return report

@@ -45,6 +45,7 @@ KINDS: Mapping[str, Kind] = {
         "admissionregistration.k8s.io/v1", "mutatingwebhookconfigurations", namespaced=False
     ),
     "Namespace": Kind("v1", "namespaces", namespaced=False),
+    "Network": Kind("config.openshift.io/v1", "networks", namespaced=False),
     "NetworkPolicy": Kind("networking.k8s.io/v1", "networkpolicies"),
     "Node": Kind("v1", "nodes", namespaced=False),
     "PeerAuthentication": Kind("security.istio.io/v1beta1", "peerauthentications"),

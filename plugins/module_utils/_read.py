@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ansible_collections.servicemesh.tcp.plugins.module_utils import _state, _state_mesh, _state_smcp
 from ansible_collections.servicemesh.tcp.plugins.module_utils._kinds import KINDS, collection_path
-from ansible_collections.servicemesh.tcp.plugins.module_utils._names import GATEWAY_LABEL
+from ansible_collections.servicemesh.tcp.plugins.module_utils._names import DOOR_LABEL, GATEWAY_LABEL
 from ansible_collections.servicemesh.tcp.plugins.module_utils._read_members import read_inside, read_members
 from ansible_collections.servicemesh.tcp.plugins.module_utils._read_operators import read_operators
 from ansible_collections.servicemesh.tcp.plugins.module_utils._read_planes import read_planes
@@ -94,7 +94,7 @@ def read_mesh(reader: Reader) -> dict[str, Any]:
         "workloads": _state_mesh.workloads(pods or [], parse),
         "deployments": project("Deployment", _state.deployment, GATEWAY_LABEL),
         "smcps": None if smcps is None else [_state_smcp.smcp(item) for item in smcps],
-        "nodes": read_nodes(api, [item for item in services if GATEWAY_LABEL in item["labels"]]),
+        "nodes": read_nodes(api, [item for item in services if {GATEWAY_LABEL, DOOR_LABEL} & item["labels"].keys()]),
     }
 
 

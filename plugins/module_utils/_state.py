@@ -64,6 +64,7 @@ def service(obj: Mapping[str, Any]) -> dict[str, Any]:
         "annotations": load_balancer_annotations(annotations),
         "definition": read_stored(annotations.get(DEFINITION_ANNOTATION)),
         "in_charge": in_charge(obj),
+        "source": annotations.get(SOURCE_ANNOTATION, ""),
         "selector": spec.get("selector") or {},
         "ports": [
             {
