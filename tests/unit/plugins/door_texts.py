@@ -1,0 +1,80 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Each finding about doors beside the gateway, with what provokes it and its whole text."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ansible_collections.servicemesh.tcp.plugins.module_utils._portmap import port_map
+from ansible_collections.servicemesh.tcp.tests.unit.plugins.builders import BACKEND, service, service_port, state
+
+SAYS = {"mode": "send", "send": "hello"}
+AT = {"external_ips": ["198.18.9.1"]}
+ALONE = (
+    "record 'a': external IP 198.18.9.1 reaches the backend only where the network leads it to a node of the cluster."
+    " Kubernetes announces no external IP, so there is no failover when that node is gone. Have something announce the"
+    " address (keepalived, MetalLB, BGP of the network plugin), or choose door load_balancer."
+)
+
+
+def door(kind: str = "external_ip", name: str = "a", **more: Any) -> dict[str, Any]:
+    """Return a record that leads past the gateway to the usual backend."""
+    at = {"service": AT} if kind == "external_ip" else {}
+    return {"name": name, "door": kind, "backend": dict(BACKEND), "probe": dict(SAYS), **at, **more}
+
+
+def with_backend(*services: dict[str, Any], **more: Any) -> dict[str, Any]:
+    """Return a cluster whose usual backend selects its pods."""
+    found = state(*services, **more)
+    found["services"][0]["selector"] = {"app": "echo"}
+    return found
+
+
+def said(*records: dict[str, Any], cluster: Any = None, code: str = "") -> list[dict[str, str]]:
+    """Return what planning these records says, of one code if that is given."""
+    found = port_map(list(records), [], cluster or with_backend())["findings"]
+    return [item for item in found if code in ("", item["code"])]
+
+
+def policed(**policy: Any) -> list[dict[str, str]]:
+    """Return what OpenShift's policy on external IPs has against the usual one."""
+    return said(door(), cluster=with_backend(external_ip_policy=policy), code="EXTERNAL_IP_POLICY")
+
+
+TEXTS = {
+    "DOOR_CANNOT": (
+        lambda: said(door("node_port", target_port=9000)),
+        "record 'a': 'target_port' is nothing for door node_port: it leads to the pods' own port, which the backend"
+        " Service names. Leave it out, or publish the record through a gateway (with 'gateway' and without 'door');"
+        " docs/doors.md compares them.",
+    ),
+    "DOOR_NO_SELECTOR": (
+        lambda: said(door("load_balancer"), cluster=state()),
+        "record 'a': Service apps/echo has no selector (its endpoints are kept by somebody else), so that a door's"
+        " Service cannot lead to the same pods. Publish the record through a gateway, which asks for the Service by its"
+        " name.",
+    ),
+    "DOOR_SILENT": (
+        lambda: said(door("node_port", probe={})),
+        "record 'a': door node_port cannot prove a session in which nobody speaks: an open port proves nothing, and no"
+        " gateway's Envoy stands behind the door that could be asked whether the backend was reached. Say in 'probe'"
+        " what the server answers (send, banner, or its protocol), or leave the record unproven with probe.mode none.",
+    ),
+    "EXTERNAL_IP_ALONE": (lambda: said(door()), ALONE),
+    "EXTERNAL_IP_POLICY": (
+        lambda: policed(rejectedCIDRs=["198.18.8.0/23"], allowedCIDRs=["198.18.0.0/16"]),
+        "record 'a': external IP 198.18.9.1 is against the cluster's policy: it lies in 198.18.8.0/23, which"
+        " rejectedCIDRs has (Network.config.openshift.io cluster, spec.externalIP.policy). Choose an address that the"
+        " policy allows, or have its owner, the cluster's administrator, change it.",
+    ),
+    "EXTERNAL_IP_TAKEN": (
+        lambda: said(
+            door(),
+            cluster=with_backend(service("theirs", "apps", [service_port(9000)], external_ips=["198.18.9.1"])),
+            code="EXTERNAL_IP_TAKEN",
+        ),
+        "record 'a': port 9000 of external IP 198.18.9.1 is already held by Service apps/theirs. Choose another port or"
+        " address; of two Services with one address and port, clients reach either.",
+    ),
+}
