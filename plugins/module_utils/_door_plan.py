@@ -22,6 +22,8 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._doors import (
     EXTERNAL_IP,
     LOAD_BALANCER,
     NODE_PORT,
+    ROUTE,
+    ROUTE_PORT,
     SERVICE_TYPES,
     is_door,
 )
@@ -32,6 +34,7 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._names import (
     COLLECTION,
     DOOR_LABEL,
     MANAGED_BY_LABEL,
+    RECORD_LABEL,
     SET_LABEL,
     SOURCE_ANNOTATION,
     door_name,
@@ -77,18 +80,56 @@ def _mapping(entry: Mapping[str, Any], view: View | None, set_name: str, cluster
         "namespace": backend["namespace"],
         "service": name,
         "port": entry["port"],
-        # Only a Service that is still to be made (check mode) says nothing of its pods' ports.
-        "target_port": (port or {}).get("target_port") or backend["port"],
+        "target_port": _target(entry["door"], port or {}, backend["port"]),
         "node_port": entry["node_port"],
         "port_name": port_name(entry["port"], set_name, entry["name"]),
         "protocol": entry["protocol"],
-        "tls": None,
+        "tls": entry["tls"],
+        # Where clients come to a Route is known before it is there.
+        **({"addresses": list(entry["tls"]["hosts"])} if entry["door"] == ROUTE else {}),
         **backend_mapping(entry, cluster_domain),
         "probe": entry["probe"],
         "options": entry["service"],
         "selector": dict((behind or {}).get("selector") or {}),
         "adopts": None,
         "lent": False,
+    }
+
+
+def _target(door: str, port: Mapping[str, Any], number: int) -> int | str | None:
+    """Return where a door leads; only a Service that is still to be made (check mode) says nothing of its pods' ports.
+
+    A router looks in the endpoints: for the name of the Service's port, or for the number that the pods listen on. A
+    port without a name is its Service's only one, so that none has to be said (OpenShift's API, RoutePort).
+    """
+    target = port.get("target_port")
+    if door != ROUTE:
+        return target or number
+    return port.get("name") or (target if isinstance(target, int) else None)
+
+
+def route(port: Mapping[str, Any], source: str) -> dict[str, Any]:
+    """Return the Route of one record, which passes TLS on to the backend's own Service."""
+    labels = {**_labels(port), RECORD_LABEL: port["hash"]}
+    spec = {
+        "host": port["tls"]["hosts"][0],
+        "to": {"kind": "Service", "name": port["backend"]["service"], "weight": 100},
+        **({"port": {"targetPort": port["target_port"]}} if port["target_port"] else {}),
+        "tls": {"termination": "passthrough", "insecureEdgeTerminationPolicy": "None"},
+        "wildcardPolicy": "None",
+    }
+    made = new_object("Route", port["service"], port["namespace"], labels, spec=spec)
+    made["metadata"]["annotations"] = {SOURCE_ANNOTATION: source}
+    return made
+
+
+def _labels(port: Mapping[str, Any]) -> dict[str, str]:
+    """Return the labels of what a record's door is made of."""
+    return {
+        MANAGED_BY_LABEL: COLLECTION,
+        SET_LABEL: port["set"],
+        DOOR_LABEL: port["door"],
+        BACKEND_LABEL: port["backend"]["service"],
     }
 
 
@@ -119,22 +160,20 @@ def door_service(ports: Sequence[Mapping[str, Any]], source: str) -> dict[str, A
     ):
         if wanted[key]:
             spec[field] = wanted[key]
-    labels = {
-        MANAGED_BY_LABEL: COLLECTION,
-        SET_LABEL: first["set"],
-        DOOR_LABEL: first["door"],
-        BACKEND_LABEL: first["backend"]["service"],
-    }
-    service = new_object("Service", first["service"], first["namespace"], labels, spec=spec)
+    service = new_object("Service", first["service"], first["namespace"], _labels(first), spec=spec)
     service["metadata"]["annotations"] = {**wanted["annotations"], SOURCE_ANNOTATION: source}
     return service
 
 
 def services_of_set(view: View, set_name: str) -> list[Mapping[str, Any]]:
     """Return the Services that are doors of a set."""
-    return [
-        item for item in view.services.values() if DOOR_LABEL in item["labels"] and is_of_set(item["labels"], set_name)
-    ]
+    doors = (item for item in view.services.values() if DOOR_LABEL in item["labels"])
+    return [item for item in doors if is_of_set(item["labels"], set_name)]
+
+
+def routes_of_set(view: View, set_name: str) -> list[Mapping[str, Any]]:
+    """Return the Routes that are doors of a set."""
+    return [item for item in view.state.get("routes") or () if is_of_set(item["labels"], set_name)]
 
 
 def door_listeners(view: View, set_name: str) -> list[dict[str, Any]]:
@@ -160,7 +199,30 @@ def door_listeners(view: View, set_name: str) -> list[dict[str, Any]]:
                     "backend_port": ports.get(port["target_port"], port["port"]),
                 }
             )
+    found += [_route_listener(item, view) for item in routes_of_set(view, set_name)]
     return sorted(found, key=lambda item: (item["namespace"], item["service"], item["port"]))
+
+
+def _route_listener(item: Mapping[str, Any], view: View) -> dict[str, Any]:
+    """Return a Route of a set as a listener."""
+    behind = view.services.get((item["namespace"], item["service"]), {"ports": ()})
+    port = next((one for one in behind["ports"] if item["target_port"] in (one["name"], one["target_port"])), None)
+    port = port or next(iter(behind["ports"]), {"port": ROUTE_PORT})
+    return {
+        "gateway": item["name"],
+        "door": ROUTE,
+        "namespace": item["namespace"],
+        "service": item["name"],
+        "port": ROUTE_PORT,
+        "port_name": "",
+        "hash": item["labels"].get(RECORD_LABEL),
+        "target_port": item["target_port"],
+        "node_port": None,
+        "addresses": [item["host"]],
+        "tls": {"mode": "passthrough", "hosts": [item["host"]], "secret": None, "ca": None, "min_version": None},
+        "host": host_of(item["service"], item["namespace"], ""),
+        "backend_port": port["port"],
+    }
 
 
 def door_steps(
@@ -180,12 +242,19 @@ def door_steps(
     stays = {*groups, *((item["namespace"], item["service"]) for item in kept)}
     manager = set_manager(set_name)
     opening = [
-        apply_step(door_service(group, source), manager, wait=group[0]["door"] == LOAD_BALANCER)
+        apply_step(route(group[0], source), manager, wait=True)
+        if group[0]["door"] == ROUTE
+        else apply_step(door_service(group, source), manager, wait=group[0]["door"] == LOAD_BALANCER)
         for _place, group in sorted(groups.items())
     ]
     closing = [
         remove_step(bare_object("Service", item["name"], item["namespace"]), wait=item["type"] == "LoadBalancer")
         for item in sorted(services_of_set(view, set_name), key=lambda item: (item["namespace"], item["name"]))
+        if (item["namespace"], item["name"]) not in stays
+    ]
+    closing += [
+        remove_step(bare_object("Route", item["name"], item["namespace"]))
+        for item in routes_of_set(view, set_name)
         if (item["namespace"], item["name"]) not in stays
     ]
     return opening, closing
@@ -200,9 +269,18 @@ def check_doors(
     """Hold doors against the cluster; C(published) are the run's ports on C(gateways)."""
     findings = []
     records = {port["name"]: port for port in ports}
+    hosts: dict[str, str] = {}
+    for name, port in records.items():
+        host = port["tls"]["hosts"][0] if port["door"] == ROUTE else ""
+        first = hosts.setdefault(host, name)
+        if host and first != name:
+            findings.append(finding("ROUTE_HOST_TAKEN", f"record {name!r}", host=host, holder=f"record {first!r}"))
     for name, port in records.items():
         backend = port["backend"]
         service = view.services.get((backend["namespace"], backend["service"]))
+        if port["door"] == ROUTE:
+            findings += _check_route(port, view)
+            continue
         # A Service that is still to be made has no selector to show yet.
         if service is not None and "selector" in service and not service["selector"]:
             kind = "ExternalName" if service["external_name"] else "its endpoints are kept by somebody else"
@@ -226,7 +304,28 @@ def check_doors(
                     them="it" if one else "them",
                 )
             )
-    return findings + _address_clashes(ports, gateways, published, view) + _against_policy(records.values(), view)
+    by_service = [port for port in ports if port["door"] != ROUTE]
+    asked = {port["name"]: port for port in by_service}.values()
+    return findings + _address_clashes(by_service, gateways, published, view) + _against_policy(asked, view)
+
+
+def _check_route(port: Mapping[str, Any], view: View) -> list[dict[str, str]]:
+    """Check that there are Routes, and that no other one has the name: of two, routers serve the older."""
+    subject = f"record {port['name']!r}"
+    if view.state.get("routes") is None:
+        why = (
+            "there is no right to list Routes (docs/rbac.yaml, servicemesh-tcp-doors)"
+            if view.state["cluster"]["openshift"]
+            else "the API server does not know route.openshift.io/v1"
+        )
+        return [finding("ROUTE_UNAVAILABLE", subject, why=why)]
+    host = port["tls"]["hosts"][0]
+    place = (port["namespace"], port["service"])
+    return [
+        finding("ROUTE_HOST_TAKEN", subject, host=host, holder=f"Route {item['namespace']}/{item['name']}")
+        for item in view.state.get("route_hosts") or ()
+        if item["host"] == host and (item["namespace"], item["name"]) != place
+    ]
 
 
 def _address_clashes(
@@ -286,7 +385,9 @@ def closed_at(item: Mapping[str, Any], view: View) -> dict[str, Any]:
     if not is_door(item):
         return {}
     service = view.services.get((item["namespace"], item["service"]), {})
-    if item["door"] == NODE_PORT:
+    if item["door"] == ROUTE:
+        addresses = item["addresses"]
+    elif item["door"] == NODE_PORT:
         addresses = [address for node in view.state["nodes"] for address in node["addresses"]]
     elif item["door"] == EXTERNAL_IP:
         addresses = service.get("external_ips", [])

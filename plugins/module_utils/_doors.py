@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Doors of a record beside the mesh's gateway: what each can do, and how a record with one is read.
 
-Such a door is a Service of our own in the backend's namespace that selects the backend's pods, one for each record. So
-nothing that the gateway's proxy does for a port is there, and whatever a record asks of it is refused.
+Such a door is a Service of our own in the backend's namespace that selects the backend's pods, one for each record; or
+a Route of OpenShift that passes TLS on to the backend's own Service. So nothing that the gateway's proxy does for a
+port is there, and whatever a record asks of it is refused.
 
 This module_util is **PRIVATE** and should only be used by this collection. Breaking changes can occur any time.
 """
@@ -23,17 +24,21 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._reading import (
     read_strings,
     words,
 )
+from ansible_collections.servicemesh.tcp.plugins.module_utils._tls import MODES, PASSTHROUGH, read_tls
 
 GATEWAY, NODE_PORT, EXTERNAL_IP, LOAD_BALANCER = "gateway", "node_port", "external_ip", "load_balancer"
+ROUTE = "route"
+# Where OpenShift's routers listen for TLS.
+ROUTE_PORT = 443
 # The type of the Service that each door is.
 SERVICE_TYPES: Mapping[str, str] = {
     NODE_PORT: "NodePort",
     EXTERNAL_IP: "ClusterIP",
     LOAD_BALANCER: "LoadBalancer",
 }
-DOORS = (GATEWAY, *SERVICE_TYPES)
+DOORS = (GATEWAY, *SERVICE_TYPES, ROUTE)
 # Doors of the design that nobody can choose yet.
-PLANNED_DOORS = ("mesh", "route")
+PLANNED_DOORS = ("mesh",)
 
 # What a record may say beside these is for a gateway's proxy to do. A list of what is good, so that a key that comes to
 # gateways later is refused here until somebody has thought of it.
@@ -42,6 +47,7 @@ DOOR_KEYS: Mapping[str, frozenset[str]] = {
     NODE_PORT: COMMON_KEYS | words("node_port"),
     EXTERNAL_IP: COMMON_KEYS,
     LOAD_BALANCER: COMMON_KEYS | words("node_port"),
+    ROUTE: words("name door backend protocol probe hosts tls"),
 }
 SERVICE_KEYS = words("annotations class external_ips external_traffic_policy source_ranges scope address")
 SERVICE_BUILT = SERVICE_KEYS - words("scope address")
@@ -57,6 +63,8 @@ WHY: Mapping[str, str] = {
     "gateway": "it leads past every gateway",
     "hosts": "it leads by address and port, and the name that a client asks for is not read",
     "node_port": "clients come to an address of their own",
+    "port": "the router listens for all Routes on the same port",
+    "service": "it leads to the backend's own Service",
     "target_port": "it leads to the pods' own port, which the backend Service names",
     "tls": "nobody on the way ends TLS; a backend that does is reached with protocol tcp",
     "was": "its Service goes by the record's name, so that a renamed record is another door",
@@ -64,6 +72,9 @@ WHY: Mapping[str, str] = {
 PROXY_WHY = "it is the gateway's proxy that does this"
 PROTOCOL_WHY = "it carries bytes as they are, with TLS in them or not; say tcp"
 UDP_WHY = "the collection has no proof for UDP, and publishes nothing that it cannot prove"
+ROUTE_WHY = "the router passes on TLS only, by the name that the client asks for; say tls"
+ENDED_WHY = "the router leads to the backend's own TLS; to have a gateway end it, publish the record there"
+WILD_WHY = "a Route is for one whole name"
 AUTO_WHY = "'auto' is a port of a gateway's pool; without 'port' the door has the backend's own"
 CLUSTER_WHY = "the pod from which is proven is made beside a gateway"
 
@@ -88,9 +99,11 @@ def narrow(problems: Problems, door: str, raw: Mapping[str, Any], built: Collect
     for key in raw:
         if key in built and key not in DOOR_KEYS[door]:
             cannot(problems, door, key, WHY.get(key, PROXY_WHY))
-    protocol = raw.get("protocol", "tcp")
-    if protocol != "tcp":
-        cannot(problems, door, f"protocol: {protocol}", UDP_WHY if protocol == "udp" else PROTOCOL_WHY)
+    own = "tls" if door == ROUTE else "tcp"
+    protocol = raw.get("protocol", own)
+    if protocol != own:
+        why = ROUTE_WHY if door == ROUTE else PROTOCOL_WHY
+        cannot(problems, door, f"protocol: {protocol}", UDP_WHY if protocol == "udp" else why)
     probe = raw.get("probe")
     if isinstance(probe, Mapping) and probe.get("from") == "cluster":
         cannot(problems, door, "probe.from: cluster", CLUSTER_WHY)
@@ -108,8 +121,22 @@ def check_proof(problems: Problems, door: str, mode: str) -> None:
         problems.add("DOOR_SILENT", door=door)
 
 
+def read_door_tls(problems: Problems, door: str, raw: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Read the name that a Route is for; V(None) for every other door."""
+    if door != ROUTE:
+        return None
+    tls = read_tls(problems, raw, "tls")
+    if tls and tls["mode"] in MODES and tls["mode"] != PASSTHROUGH:
+        cannot(problems, door, f"tls.mode: {tls['mode']}", ENDED_WHY)
+    elif tls and (len(tls["hosts"]) > 1 or any(host.startswith("*") for host in tls["hosts"])):
+        cannot(problems, door, f"hosts: {', '.join(tls['hosts'])}", WILD_WHY)
+    return tls
+
+
 def read_door_ports(problems: Problems, door: str, raw: Mapping[str, Any]) -> list[int | None]:
     """Read the ports of a door's Service; without any they are the backend's own."""
+    if door == ROUTE:
+        return [ROUTE_PORT]
     if "port" in raw:
         items = raw["port"] if isinstance(raw["port"], list) else [raw["port"]]
         if "auto" in items:
@@ -125,6 +152,8 @@ def read_door_ports(problems: Problems, door: str, raw: Mapping[str, Any]) -> li
 
 def read_door_service(problems: Problems, door: str, raw: Any) -> dict[str, Any]:
     """Read what kind of Service a door is, beside its type."""
+    if door == ROUTE:
+        return {}
     service = read_dict(problems, "service", raw)
     check_keys(problems, "service.", service, SERVICE_KEYS, SERVICE_BUILT)
     for key in sorted(set(service) & SERVICE_BUILT - DOOR_SERVICE_KEYS[door]):

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.servicemesh.tcp.plugins.module_utils._backends import clusters_of, shares_text
-from ansible_collections.servicemesh.tcp.plugins.module_utils._doors import GATEWAY, NODE_PORT, is_door
+from ansible_collections.servicemesh.tcp.plugins.module_utils._doors import GATEWAY, NODE_PORT, ROUTE, is_door
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import gateway_selector
 from ansible_collections.servicemesh.tcp.plugins.module_utils._tls import sni_of
 from ansible_collections.servicemesh.tcp.plugins.module_utils._tls_client import client_of
@@ -40,6 +40,8 @@ def reachable_at(
 
     The node port of a door is V(None) as long as nobody has chosen it.
     """
+    if port.get("door") == ROUTE:
+        return list(port["addresses"]), port["port"]
     if port.get("door") == NODE_PORT and (service is None or "addresses" in port):
         return list(port.get("addresses", ())), port["node_port"]
     if service is None:

@@ -1,6 +1,6 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""OpenShift's policy on external IPs: who may use which (Network.config.openshift.io, spec.externalIP.policy).
+"""OpenShift's policy on external IPs: which may be used (Network.config.openshift.io, spec.externalIP.policy).
 
 This module_util is **PRIVATE** and should only be used by this collection. Breaking changes can occur any time.
 """
@@ -9,23 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
-
-from ansible_collections.servicemesh.tcp.plugins.module_utils._doors import EXTERNAL_IP
-from ansible_collections.servicemesh.tcp.plugins.module_utils._kinds import collection_path
-from ansible_collections.servicemesh.tcp.plugins.module_utils._reader import Reader
-
-if TYPE_CHECKING:
-    from ansible_collections.servicemesh.tcp.plugins.module_utils._client import Api
-
-
-def read_policy(api: Api, raw_ports: Iterable[Any], state: Mapping[str, Any]) -> dict[str, Any]:
-    """Return C({external_ip_policy}) where a record asks for such an address on OpenShift; V(None) where unread."""
-    asked = any(isinstance(item, Mapping) and item.get("door") == EXTERNAL_IP for item in raw_ports)
-    if not (asked and state["cluster"]["openshift"]):
-        return {}
-    found = Reader(api, {}).if_allowed(f"{collection_path('Network')}/cluster", api.find) or {}
-    return {"external_ip_policy": ((found.get("spec") or {}).get("externalIP") or {}).get("policy")}
+from typing import Any
 
 
 def against(address: str, policy: Mapping[str, Any]) -> str:

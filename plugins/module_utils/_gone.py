@@ -17,7 +17,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ansible_collections.servicemesh.tcp.plugins.module_utils import _state
-from ansible_collections.servicemesh.tcp.plugins.module_utils._doors import is_door
+from ansible_collections.servicemesh.tcp.plugins.module_utils._doors import ROUTE, is_door
 from ansible_collections.servicemesh.tcp.plugins.module_utils._endpoints import STATES, endpoint, reachable_at
 from ansible_collections.servicemesh.tcp.plugins.module_utils._envoy import Gateway, Snapshot
 from ansible_collections.servicemesh.tcp.plugins.module_utils._findings import finding
@@ -121,6 +121,9 @@ class Watch:
         verdicts = []
         for port, results in zip(ports, tried, strict=True):
             front = self.fronts[port["namespace"], port["service"]]
+            if port.get("door") == ROUTE:
+                verdicts.append(self._route(port))
+                continue
             place = (port["namespace"], port["gateway"])
             if is_door(port):
                 asked[place] = ({}, (PAST,))
@@ -135,6 +138,11 @@ class Watch:
             verdicts.append(judge(results, Inside(served, listening, tuple(problems))))
         return verdicts
 
+    def _route(self, port: Port) -> tuple[bool, str]:
+        """Tell whether a Route is gone."""
+        found = self._api.find(f"{collection_path('Route', port['namespace'])}/{port['service']}")
+        return (False, "its Route is still there") if found else (True, "its Route is gone; no router was asked")
+
     async def _connect(self, ports: Sequence[Port]) -> list[list[dict[str, Any]]]:
         """Open a session to each address of each port, and watch it for a moment."""
 
@@ -144,7 +152,8 @@ class Watch:
         targets = []
         for index, port in enumerate(ports):
             addresses, number = reachable_at(port, self.fronts[port["namespace"], port["service"]], self.nodes)
-            if addresses:
+            # A router goes on listening there for other names.
+            if addresses and port.get("door") != ROUTE:
                 record = {"name": str(index), "addresses": addresses, "port": number, "timeout": TIMEOUT}
                 targets.append(parse_target({**record, "mode": "connect"}))
         results = await Prober(targets, nobody, deadline=0, hold=HOLD, sockets=sockets_allowed()).run()

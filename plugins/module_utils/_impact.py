@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from ansible_collections.servicemesh.tcp.plugins.module_utils._doors import ROUTE_PORT
 from ansible_collections.servicemesh.tcp.plugins.module_utils._kinds import describe
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import DOOR_LABEL, GATEWAY_LABEL
 from ansible_collections.servicemesh.tcp.plugins.module_utils._tls_impact import Chains, compared
@@ -147,6 +148,9 @@ def _gateway(objects: Iterable[Object | None]) -> Gateway:
                     reached = (port.get("nodePort"), spec.get("externalIPs")) if _door_of(obj) else None
                     found.doors[port["port"]] = Door(obj["metadata"]["name"], target, balanced, reached)
                     found.names[port["port"]] = port.get("name", "")
+        elif obj["kind"] == "Route":
+            to = (spec["to"]["name"], (spec.get("port") or {}).get("targetPort"))
+            found.doors[ROUTE_PORT] = Door(obj["metadata"]["name"], to, False, (None, [spec["host"]]))
         elif obj["kind"] == "Gateway":
             for server in spec.get("servers") or []:
                 number = server["port"]["number"]
@@ -204,7 +208,7 @@ def _of_the_door(before: Door | None, after: Door | None) -> Iterator[tuple[str,
     elif before and after and before.balanced and not after.balanced:
         yield "closes", "its load balancer goes"
     elif before and after and before.reached and after.reached and _moves(before.reached, after.reached):
-        yield "closes", "clients come to another node port or external IP"
+        yield "closes", "clients come to another node port, external IP or name"
     elif before and after and before.target != after.target:
         yield "drains", "its target port changes"
 

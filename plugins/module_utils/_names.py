@@ -19,6 +19,8 @@ SET_LABEL = "servicemesh.tcp/set"
 GATEWAY_LABEL = "servicemesh.tcp/gateway"
 # On a Service that leads to a backend past the gateway: which door of a record it is.
 DOOR_LABEL = "servicemesh.tcp/door"
+# On a Route, whose port carries no name: the hash of set and record.
+RECORD_LABEL = "servicemesh.tcp/record"
 # On what is made beside a backend: the Service that it is about.
 BACKEND_LABEL = "servicemesh.tcp/backend"
 GATEWAY_NAMESPACE_LABEL = "servicemesh.tcp/gateway-namespace"

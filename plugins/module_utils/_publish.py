@@ -20,8 +20,8 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._announce import (
     announce_or_refuse,
     look_of,
 )
+from ansible_collections.servicemesh.tcp.plugins.module_utils._door_reads import read_for_doors
 from ansible_collections.servicemesh.tcp.plugins.module_utils._doors import is_door
-from ansible_collections.servicemesh.tcp.plugins.module_utils._external_ips import read_policy
 from ansible_collections.servicemesh.tcp.plugins.module_utils._findings import errors
 from ansible_collections.servicemesh.tcp.plugins.module_utils._lease import Leases
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import DOOR_LABEL, GATEWAY_LABEL
@@ -61,7 +61,7 @@ def attempt(api: Api, wanted: Mapping[str, Any], lenient: bool, last: Attempt | 
     for tries_left in reversed(range(TRIES)):
         state = read(api)
         state.update(read_backend_pods(api, wanted["ports"], state))
-        state.update(read_policy(api, wanted["ports"], state))
+        state.update(read_for_doors(api, wanted["ports"], state))
         state["secrets"] = read_secrets(api, wanted_secrets(wanted["ports"], wanted["gateways"]))
         if last is not None and last.state == state:
             return last

@@ -25,6 +25,7 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._doors import (
     read_door,
     read_door_ports,
     read_door_service,
+    read_door_tls,
 )
 from ansible_collections.servicemesh.tcp.plugins.module_utils._findings import finding
 from ansible_collections.servicemesh.tcp.plugins.module_utils._probe_talk import (
@@ -134,14 +135,15 @@ def _read_past_gateways(problems: Problems, raw: Mapping[str, Any], door: str) -
     """Read a record that is reached by another door than the gateway."""
     given = narrow(problems, door, raw, RECORD_BUILT)
     ports = read_door_ports(problems, door, given)
+    tls = read_door_tls(problems, door, given)
     record: dict[str, Any] = {
         "name": raw.get("name"),
         "gateway": "",
         "door": door,
         "ports": ports,
-        "protocol": "tcp",
-        "tls": None,
-        "probe": _probe(problems, given.get("probe", {})),
+        "protocol": "tls" if tls else "tcp",
+        "tls": tls,
+        "probe": _probe(problems, probe_with_tls(given.get("probe", {}), tls)),
         "was": None,
         "adopt": False,
         "target_ports": [None] * len(ports),
@@ -153,6 +155,7 @@ def _read_past_gateways(problems: Problems, raw: Mapping[str, Any], door: str) -
     elif set(raw) <= RECORD_BUILT:
         problems.invalid("backend", None, BACKEND_RULE)
     check_proof(problems, door, record["probe"]["mode"])
+    check_talk(problems, tls, given.get("probe"), record["probe"]["mode"], record.get("backend", {}).get("ports", ()))
     return record
 
 

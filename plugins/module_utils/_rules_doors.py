@@ -43,6 +43,16 @@ RULES: Mapping[str, Rule] = {
         " spec.externalIP.policy).",
         "Choose an address that the policy allows, or have its owner, the cluster's administrator, change it.",
     ),
+    "ROUTE_HOST_TAKEN": Rule(
+        "error",
+        "{host} is already the name of {holder}, and routers serve the older one only.",
+        "Choose another name, or have the owner of that Route give it up first.",
+    ),
+    "ROUTE_UNAVAILABLE": Rule(
+        "error",
+        "door route needs the Routes of OpenShift, and {why}.",
+        "Publish the record through a gateway, where protocol tls shares a port by name as well; or grant the right.",
+    ),
     "EXTERNAL_IP_TAKEN": Rule(
         "error",
         "port {port} of external IP {address} is already held by {holder}.",

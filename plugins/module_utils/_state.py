@@ -88,6 +88,18 @@ def service(obj: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def route(obj: Mapping[str, Any]) -> dict[str, Any]:
+    """Project a Route of OpenShift."""
+    spec = obj.get("spec", {})
+    return {
+        **identity(obj),
+        "source": (obj["metadata"].get("annotations") or {}).get(SOURCE_ANNOTATION, ""),
+        "host": spec.get("host", ""),
+        "service": spec.get("to", {}).get("name", ""),
+        "target_port": (spec.get("port") or {}).get("targetPort"),
+    }
+
+
 def gateway(obj: Mapping[str, Any]) -> dict[str, Any]:
     """Project an Istio Gateway; C(tls) is a server's mode, '' for a server without TLS settings."""
     spec = obj.get("spec", {})

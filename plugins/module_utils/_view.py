@@ -306,7 +306,8 @@ class View:
         for item in self.gateways:
             if is_of_set(item["labels"], set_name) and item["source"]:
                 return item["source"]
-        doors = (item for item in self.services.values() if DOOR_LABEL in item["labels"])
+        doors = [item for item in self.services.values() if DOOR_LABEL in item["labels"]]
+        doors += self.state.get("routes") or []
         return next((item["source"] for item in doors if is_of_set(item["labels"], set_name)), "")
 
 

@@ -61,6 +61,21 @@ TEXTS = {
         " gateway's Envoy stands behind the door that could be asked whether the backend was reached. Say in 'probe'"
         " what the server answers (send, banner, or its protocol), or leave the record unproven with probe.mode none.",
     ),
+    "ROUTE_HOST_TAKEN": (
+        lambda: said(
+            door("route", hosts="db.example.com", probe={}),
+            cluster=with_backend(
+                routes=[], route_hosts=[{"namespace": "shop", "name": "db", "host": "db.example.com"}]
+            ),
+        ),
+        "record 'a': db.example.com is already the name of Route shop/db, and routers serve the older one only. Choose"
+        " another name, or have the owner of that Route give it up first.",
+    ),
+    "ROUTE_UNAVAILABLE": (
+        lambda: said(door("route", hosts="db.example.com", probe={})),
+        "record 'a': door route needs the Routes of OpenShift, and the API server does not know route.openshift.io/v1."
+        " Publish the record through a gateway, where protocol tls shares a port by name as well; or grant the right.",
+    ),
     "EXTERNAL_IP_ALONE": (lambda: said(door()), ALONE),
     "EXTERNAL_IP_POLICY": (
         lambda: policed(rejectedCIDRs=["198.18.8.0/23"], allowedCIDRs=["198.18.0.0/16"]),

@@ -7,11 +7,12 @@ from __future__ import annotations
 import pytest
 from ansible_collections.servicemesh.tcp.plugins.module_utils import _endpoints
 from ansible_collections.servicemesh.tcp.plugins.module_utils._audit_declared import differences
-from ansible_collections.servicemesh.tcp.plugins.module_utils._doors import DOOR_KEYS, DOORS, GATEWAY
+from ansible_collections.servicemesh.tcp.plugins.module_utils._doors import DOOR_KEYS, DOORS, GATEWAY, ROUTE
 from ansible_collections.servicemesh.tcp.plugins.module_utils._external_ips import against
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import door_name, port_name
 from ansible_collections.servicemesh.tcp.plugins.module_utils._portmap import port_map
 from ansible_collections.servicemesh.tcp.plugins.module_utils._records import RECORD_BUILT, read_records
+from ansible_collections.servicemesh.tcp.plugins.module_utils._wait import lacks
 from ansible_collections.servicemesh.tcp.plugins.module_utils._workload import new_object
 from ansible_collections.servicemesh.tcp.plugins.modules import mesh_state, tcp_publish
 from ansible_collections.servicemesh.tcp.tests.unit.plugins.builders import (
@@ -28,7 +29,7 @@ from ansible_collections.servicemesh.tcp.tests.unit.plugins.fake_api import Fake
 from ansible_collections.servicemesh.tcp.tests.unit.plugins.module_run import run_module
 from ansible_collections.servicemesh.tcp.tests.unit.plugins.whole_runs import add_mesh, make_gateways
 
-PAST = [item for item in DOORS if item != GATEWAY]
+PAST = [item for item in DOORS if item not in (GATEWAY, ROUTE)]
 NODES = [("one", "198.18.1.1"), ("two", "198.18.1.2")]
 
 
@@ -247,3 +248,96 @@ def test_an_endpoint_names_the_nodes_that_answer():
     # In check mode nobody has chosen the node port yet.
     (planned,) = _endpoints.endpoints([{**port, "node_port": None}], [], nodes, planned=True)
     assert (planned["addresses"], planned["port"]) == ([], None)
+
+
+def route(name="r", host="db.example.com", **more):
+    return door("route", name, **{"hosts": host, "probe": {}, **more})
+
+
+@pytest.fixture
+def openshift(api):
+    """The same cluster with OpenShift's Routes."""
+    api.served = ["route.openshift.io/v1"]
+    return api
+
+
+def test_a_route_passes_tls_on_to_the_backends_own_service_and_goes_again(openshift):
+    before = openshift.snapshot()
+    found = publish(openshift, route(), wait_timeout=0)
+    assert not found["failed"], found
+    (port,) = found["ports"]
+    made = openshift.object("Route", port["service"], "apps")
+    assert made["spec"] == {
+        "host": "db.example.com",
+        "to": {"kind": "Service", "name": "echo", "weight": 100},
+        "tls": {"termination": "passthrough", "insecureEdgeTerminationPolicy": "None"},
+        "wildcardPolicy": "None",
+    }
+    # Proven by the backend's own handshake, under the name that clients ask for.
+    (target,) = _endpoints.probe_targets([port], [])["targets"]
+    assert (target["mode"], target["sni"], target["port"]) == ("tls", "db.example.com", 443)
+    (endpoint,) = _endpoints.endpoints([port], [], planned=True)
+    assert (endpoint["door"], endpoint["addresses"], endpoint["sni"]) == ("route", ["db.example.com"], "db.example.com")
+    assert "connect = db.example.com:443" in endpoint["client"]["stunnel"]
+
+    again = publish(openshift, route(), wait_timeout=0)
+    assert (again["failed"], again["changes"]) == (False, [])
+    assert differences(mesh_state.read(openshift), [route()], [], "default", "cluster.local") == []
+    other = publish(openshift, route("mine"), set="other", wait_timeout=0)
+    assert [item["code"] for item in other["findings"]] == ["ROUTE_HOST_TAKEN"]
+
+    moved = publish(openshift, route(host="new.example.com"), wait_timeout=0)
+    assert "closes (clients come to another node port, external IP or name)" in "\n".join(moved["plan"])
+    gone = run_module(tcp_publish, openshift, state="absent")
+    assert gone["changes"] == [f"remove Route apps/{port['service']}"]
+    assert gone["closed"][0]["addresses"] == ["new.example.com"]
+    assert openshift.snapshot() == before
+
+
+@pytest.mark.parametrize(
+    ("ports", "target"),
+    [
+        ([service_port(9000, 7000, "tls")], "tls"),
+        ([service_port(9000, "talk", "tls")], "tls"),
+        ([service_port(9000, 7000)], 7000),
+        # The only port of its Service; a router knows the pods' names for ports no more than anybody else.
+        ([service_port(9000, "talk")], None),
+    ],
+)
+def test_a_route_names_the_port_as_the_endpoints_do(ports, target):
+    cluster = with_backend(routes=[])
+    cluster["services"][0]["ports"] = ports
+    assert port_map([route()], [], cluster)["ports"][0]["target_port"] == target
+
+
+@pytest.mark.parametrize(
+    ("more", "code"),
+    [
+        ({"hosts": ["a.example.com", "b.example.com"]}, "DOOR_CANNOT"),
+        ({"hosts": "*.example.com"}, "DOOR_CANNOT"),
+        ({"hosts": None}, "VALUE_INVALID"),
+        ({"tls": {"mode": "terminate", "secret": "cert"}, "probe": SAYS}, "DOOR_CANNOT"),
+        ({"protocol": "tcp"}, "DOOR_CANNOT"),
+        ({"port": 443}, "DOOR_CANNOT"),
+        ({"service": {"annotations": {}}}, "DOOR_CANNOT"),
+        ({"probe": {"mode": "connect"}}, "DOOR_SILENT"),
+        ({"backend": {**BACKEND, "port": 5432}}, "SNI_STARTTLS"),
+        ({"backend": {**BACKEND, "port": "9000-9001"}}, "VALUE_INVALID"),
+    ],
+)
+def test_what_a_route_cannot_do_is_refused(more, code):
+    _found, findings = read_records([route(**more)])
+    assert [item["code"] for item in findings] == [code]
+
+
+@pytest.mark.parametrize(
+    ("conditions", "lack"),
+    [
+        ([], "no router has admitted it"),
+        ([{"type": "Admitted", "status": "True"}], ""),
+        ([{"type": "Admitted", "status": "False", "message": "x is older"}], "a router refuses it (x is older)"),
+    ],
+)
+def test_a_route_is_waited_for_until_a_router_has_admitted_it(conditions, lack):
+    status = {"ingress": [{"conditions": conditions}]} if conditions else {}
+    assert lacks("present", {"kind": "Route", "status": status}) == lack
