@@ -164,6 +164,13 @@ mesh:
       type: list
       elements: dict
       returned: success
+    routes:
+      description:
+        - The Routes of OpenShift that sets have as doors (C(door=route)), with C(source), C(host), C(service) and
+          C(target_port). Null where Routes are not served, or where there is no right to list them.
+      type: list
+      elements: dict
+      returned: success
     destination_rules:
       description:
         - All Istio DestinationRules with their host, C(exportTo), traffic policy and subsets. C(selects) tells that
