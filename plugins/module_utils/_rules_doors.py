@@ -12,6 +12,19 @@ from collections.abc import Mapping
 from ansible_collections.servicemesh.tcp.plugins.module_utils._rule import Rule
 
 RULES: Mapping[str, Rule] = {
+    "DOOR_BROKEN": Rule(
+        "error",
+        "port {port} of door {door} ({name}) is not proven at {address}, though nothing was found broken at the"
+        " backend: {seen}.",
+        "Look at what stands between, a firewall before the nodes, the load balancer, a NetworkPolicy, the router; and"
+        " whether the application answers as the record's probe says.",
+    ),
+    "DOOR_MTLS": Rule(
+        "error",
+        "clients of door {door} come to port {port} past the mesh, and the sidecars of the backend's pods take mutual"
+        " TLS only ({said_by}).",
+        "Publish the record through a gateway, or have the pods' port {backend_port} excepted there (portLevelMtls).",
+    ),
     "DOOR_CANNOT": Rule(
         "error",
         "{key!r} is nothing for door {door}: {why}.",

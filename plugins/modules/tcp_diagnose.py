@@ -16,6 +16,7 @@ description:
     broken, what was seen there, and the remedy. The verdicts are the C(HOP_) codes of C(docs/findings.md).
   - The order is this. Front Service, address, gateway pods, server and listener, who is let in, backend Service,
     Envoy's cluster, what both ends speak, the backend's pods, and last what stands between here and the cluster.
+  - A port that is reached by another door than the gateway has the hops of its backend only.
   - Reads the cluster anew, opens one trial session to each broken port, and asks the Envoys of the gateways before and
     meanwhile. What they saw goes before what settings would have them do.
   - Ports that are to be proven from inside the cluster (C(probe.from)) are tried from there, by a pod as
@@ -109,7 +110,6 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.servicemesh.tcp.plugins.module_utils._client import Api, ApiError, auth_argument_spec
 from ansible_collections.servicemesh.tcp.plugins.module_utils._diagnosis import diagnose
-from ansible_collections.servicemesh.tcp.plugins.module_utils._doors import is_door
 
 
 def argument_spec() -> dict[str, Any]:
@@ -128,10 +128,7 @@ def main() -> None:
     endpoints, ports = module.params["endpoints"], module.params["ports"]
     if len(endpoints) != len(ports):
         module.fail_json(msg=f"there are {len(ports)} ports and {len(endpoints)} endpoints; give one for each")
-    # The walk is along a gateway's chain, and what leads past it has none.
-    broken = [
-        index for index, item in enumerate(endpoints) if item.get("proof") == "broken" and not is_door(ports[index])
-    ]
+    broken = [index for index, item in enumerate(endpoints) if item.get("proof") == "broken"]
     verdicts: list[dict[str, str]] = []
     requests = 0
     if broken:

@@ -6,7 +6,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from ansible_collections.servicemesh.tcp.plugins.module_utils import _hops_door
+from ansible_collections.servicemesh.tcp.plugins.module_utils._hops_case import Case, Facts
 from ansible_collections.servicemesh.tcp.plugins.module_utils._portmap import port_map
+from ansible_collections.servicemesh.tcp.plugins.module_utils._view import View
 from ansible_collections.servicemesh.tcp.tests.unit.plugins.builders import BACKEND, service, service_port, state
 
 SAYS = {"mode": "send", "send": "hello"}
@@ -42,7 +45,37 @@ def policed(**policy: Any) -> list[dict[str, str]]:
     return said(door(), cluster=with_backend(external_ip_policy=policy), code="EXTERNAL_IP_POLICY")
 
 
+def walked(peer: dict[str, Any] | None = None) -> list[dict[str, str]]:
+    """Return the verdict on a door whose backend is in order but for its sidecar's PeerAuthentication."""
+    cluster = with_backend()
+    (port,) = port_map([door("node_port", node_port=30500)], [], cluster)["ports"]
+    labels = {"app": "echo", **({"security.istio.io/tlsMode": "istio"} if peer else {})}
+    pod = {"metadata": {"name": "echo-1", "namespace": "apps", "labels": labels}, "status": {"podIP": "10.0.0.7"}}
+    part = {
+        "metadata": {"labels": {"kubernetes.io/service-name": "echo"}},
+        "ports": [{"name": "", "port": 9000}],
+        "endpoints": [{"addresses": ["10.0.0.7"], "conditions": {"ready": True}}],
+    }
+    facts = Facts(View(cluster), {"apps": [pod]}, {"apps": [part]}, peers={"apps": [peer] if peer else []})
+    result = {"name": "a", "address": "198.18.1.1", "port": 30500, "state": "refused", "detail": "errno 111"}
+    return [_hops_door.first_broken_hop(Case(port, ["198.18.1.1"], facts, results=[result]))]
+
+
+STRICT = {"metadata": {"name": "all", "namespace": "apps"}, "spec": {"mtls": {"mode": "STRICT"}}}
 TEXTS = {
+    "DOOR_BROKEN": (
+        walked,
+        "record 'a': port 9000 of door node_port (apps/echo-tcp-9414e6f6) is not proven at 198.18.1.1, though nothing was"
+        " found broken at the backend: the connection is refused (errno 111). Look at what stands between, a firewall"
+        " before the nodes, the load balancer, a NetworkPolicy, the router; and whether the application answers as the"
+        " record's probe says.",
+    ),
+    "DOOR_MTLS": (
+        lambda: walked(STRICT),
+        "record 'a': clients of door node_port come to port 9000 past the mesh, and the sidecars of the backend's pods"
+        " take mutual TLS only (PeerAuthentication apps/all). Publish the record through a gateway, or have the pods'"
+        " port 9000 excepted there (portLevelMtls).",
+    ),
     "DOOR_CANNOT": (
         lambda: said(door("node_port", target_port=9000)),
         "record 'a': 'target_port' is nothing for door node_port: it leads to the pods' own port, which the backend"
