@@ -9,13 +9,16 @@ import socket
 import statistics
 import threading
 import time
+from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 from harness import Exposure
 from ways import require
 
-OPENED, ASKED, SECONDS = 300, 3000, 5.0
+OPENED, ASKED, STREAMED, SECONDS = 300, 3000, 5, 2.0
+Address = tuple[str, int]
 # The echo server answers line by line, so that a line is what is in flight.
 LINE = b"x" * 16383 + b"\n"
 
@@ -34,38 +37,41 @@ def records(exposure: Exposure) -> list[dict[str, Any]]:
     ]
 
 
-def connected(address: tuple[str, int]) -> socket.socket:
+def connected(address: Address) -> socket.socket:
     """Open a session that sends at once what it is given."""
     session = socket.create_connection(address, timeout=10)
     session.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return session
 
 
-def opening(address: tuple[str, int]) -> list[float]:
+def opening(doors: Mapping[str, Address]) -> dict[str, list[float]]:
     """Return the seconds from a connection request to the first answer, for many sessions one after the other."""
-    found = []
+    found: dict[str, list[float]] = {door: [] for door in doors}
     for _number in range(OPENED):
-        started = time.perf_counter()
-        with connected(address) as session:
-            session.sendall(b"hello\n")
-            assert session.recv(100)
-            found.append(time.perf_counter() - started)
-    return found
-
-
-def asking(address: tuple[str, int]) -> list[float]:
-    """Return the seconds from a line to its answer within one session."""
-    found = []
-    with connected(address) as session:
-        for _number in range(ASKED):
+        for door, address in doors.items():
             started = time.perf_counter()
-            session.sendall(b"hello\n")
-            assert session.recv(100)
-            found.append(time.perf_counter() - started)
+            with connected(address) as session:
+                session.sendall(b"hello\n")
+                assert session.recv(100)
+                found[door].append(time.perf_counter() - started)
     return found
 
 
-def streaming(address: tuple[str, int]) -> float:
+def asking(doors: Mapping[str, Address]) -> dict[str, list[float]]:
+    """Return the seconds from a line to its answer, within one session by each door."""
+    found: dict[str, list[float]] = {door: [] for door in doors}
+    with ExitStack() as stack:
+        sessions = {door: stack.enter_context(connected(address)) for door, address in doors.items()}
+        for _number in range(ASKED):
+            for door, session in sessions.items():
+                started = time.perf_counter()
+                session.sendall(b"hello\n")
+                assert session.recv(100)
+                found[door].append(time.perf_counter() - started)
+    return found
+
+
+def streaming(address: Address) -> float:
     """Return the bytes a second that come back while lines are sent as fast as they are taken."""
     with connected(address) as session:
         until = time.monotonic() + SECONDS
@@ -89,19 +95,21 @@ def streaming(address: tuple[str, int]) -> float:
 
 
 def rows(exposure: Exposure) -> list[list[str]]:
-    """Publish one backend by each door, and measure all of them one after the other."""
+    """Publish one backend by each door, and measure all in turns, so that what else runs disturbs them alike."""
     run = require(exposure.expose(records(exposure), tcp_allow_withdraw="all"))
-    table = []
-    for item in run.endpoints:
-        address = (item["addresses"][0], item["port"])
-        opened, asked = opening(address), asking(address)
-        row = [
-            item["door"],
-            f"{statistics.median(opened) * 1000:.2f} ms",
-            f"{statistics.quantiles(opened, n=100)[98] * 1000:.2f} ms",
-            f"{statistics.median(asked) * 1000:.3f} ms",
-            f"{streaming(address) / 1e6:.0f} MB/s",
+    doors = {item["door"]: (item["addresses"][0], item["port"]) for item in run.endpoints}
+    opened, asked = opening(doors), asking(doors)
+    streamed = {door: [] for door in doors}
+    for _number in range(STREAMED):
+        for door, address in doors.items():
+            streamed[door].append(streaming(address))
+    return [
+        [
+            door,
+            f"{statistics.median(opened[door]) * 1000:.2f} ms",
+            f"{statistics.quantiles(opened[door], n=100)[98] * 1000:.2f} ms",
+            f"{statistics.median(asked[door]) * 1000:.3f} ms",
+            f"{statistics.median(streamed[door]) / 1e6:.0f} MB/s",
         ]
-        print("  ".join(row), flush=True)
-        table.append(row)
-    return table
+        for door in doors
+    ]

@@ -6,13 +6,18 @@ from __future__ import annotations
 
 import json
 import socket
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import kubernetes
 import pytest
-from harness import Cluster, Exposure, talk
+import yaml
+from harness import Cluster, Exposure, Playbooks, talk
+from kindlab.access import with_token
 
+ROOT = Path(__file__).resolve().parents[3]
 # Each lab has its own of the usual range; the highest ones are the last that Kubernetes would choose itself.
 NODE_PORT = 32765
 
@@ -106,3 +111,78 @@ def test_every_door_of_one_backend(exposure: Exposure, cluster: Cluster, externa
     # The gateway's own Service has a port less than before.
     left = {line for line in cluster.snapshot() if f"{exposure.name}/edge " not in line} - set(before)
     assert left == set()
+
+
+@pytest.fixture(scope="module")
+def openshift(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """Return an API-only lab with the stand-in for OpenShift's Routes, which admits them; there is no router."""
+    lab = [str(ROOT / "tests" / "lab" / "lab")]
+    name = ["--name", "doors-it"]
+    subprocess.run([*lab, "up", "--api-only", "--with", "openshift", *name], check=True, capture_output=True)
+    admin = ROOT / ".lab" / "doors-it" / "kubeconfig"
+    cluster = Cluster(admin, tmp_path_factory.mktemp("account") / "kubeconfig")
+    cluster.apply(*yaml.safe_load((ROOT / "docs" / "rbac.yaml").read_text())["items"])
+    core = kubernetes.client.CoreV1Api(cluster.client())
+    request = {"spec": {"audiences": [], "expirationSeconds": 3600}}
+    token = core.create_namespaced_service_account_token("servicemesh-tcp", "servicemesh-tcp", request).status.token
+    account = with_token(yaml.safe_load(admin.read_text()), token, "servicemesh-tcp")
+    cluster.limited.write_text(yaml.safe_dump(account))
+    yield cluster
+    subprocess.run([*lab, "down", *name], check=True, capture_output=True)
+
+
+@pytest.mark.slow
+def test_a_route_is_admitted_kept_and_removed(openshift: Cluster, tmp_path: Path) -> None:
+    core = kubernetes.client.CoreV1Api(openshift.client())
+    for space in ("mail", "other"):
+        core.create_namespace({"metadata": {"name": space}})
+        ports = [{"name": "imaps", "port": 993, "targetPort": 9993}]
+        core.create_namespaced_service(
+            space, {"metadata": {"name": "imap"}, "spec": {"selector": {"app": "imap"}, "ports": ports}}
+        )
+    before = openshift.snapshot()
+    playbooks = Playbooks(ROOT, openshift, tmp_path)
+
+    def route(space: str = "mail", **more: Any) -> dict[str, Any]:
+        backend = {"namespace": space, "service": "imap", "port": 993}
+        # Nobody can connect: an API-only lab has no pods, and the stand-in no router.
+        return {
+            "name": "mail",
+            "door": "route",
+            "hosts": "mail.apps.test",
+            "backend": backend,
+            "probe": {"mode": "none"},
+            **more,
+        }
+
+    def expose(*records: dict[str, Any], **more: Any) -> Any:
+        return playbooks.run("expose_tcp", {"tcp_ports": list(records), "tcp_wait_timeout": 30, **more})
+
+    run = expose(route())
+    assert run.code == 0, run.output
+    (endpoint,) = run.endpoints
+    assert (endpoint["door"], endpoint["addresses"], endpoint["port"], endpoint["proof"]) == (
+        "route",
+        ["mail.apps.test"],
+        443,
+        "unproven",
+    )
+    api = kubernetes.client.CustomObjectsApi(openshift.client())
+    (made,) = api.list_cluster_custom_object("route.openshift.io", "v1", "routes")["items"]
+    assert made["spec"]["port"] == {"targetPort": "imaps"}
+    assert made["status"]["ingress"][0]["conditions"][0]["status"] == "True"
+    again = expose(route())
+    assert (again.code, again.changed) == (0, 0), again.output
+
+    taken = expose(route("other"), tcp_set="other")
+    assert taken.code != 0
+    assert f"is already the name of Route mail/{made['metadata']['name']}" in taken.said
+    # Without a router there is no proof, and the run does not say that there was one.
+    unproven = expose(route(probe={}), tcp_probe_deadline=1)
+    assert unproven.code != 0
+    assert unproven.endpoints[0]["proof"] == "broken"
+
+    gone = playbooks.run("unexpose_tcp", {})
+    assert gone.code == 0, gone.output
+    assert "its Route is gone; no router was asked" in gone.said
+    assert set(openshift.snapshot()) == set(before)
