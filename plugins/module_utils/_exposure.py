@@ -17,6 +17,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ansible_collections.servicemesh.tcp.plugins.module_utils import _tls_objects
+from ansible_collections.servicemesh.tcp.plugins.module_utils._doors import is_door
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import (
     SOURCE_ANNOTATION,
     gateway_selector,
@@ -41,6 +42,7 @@ def listener_of(port: Mapping[str, Any]) -> dict[str, Any]:
         **({"lent": True} if port.get("lent") else {}),
         **({"destinations": [_destination_of(item) for item in port["backends"]]} if "backends" in port else {}),
         **({"tls": port["tls"]} if port.get("tls") else {}),
+        **({"door": port["door"]} if is_door(port) else {}),
     }
 
 

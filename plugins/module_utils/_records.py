@@ -18,6 +18,17 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._backends import (
     read_backend,
     read_backends,
 )
+from ansible_collections.servicemesh.tcp.plugins.module_utils._doors import (
+    GATEWAY,
+    WHY,
+    cannot,
+    check_proof,
+    narrow,
+    read_door,
+    read_door_ports,
+    read_door_service,
+    read_door_tls,
+)
 from ansible_collections.servicemesh.tcp.plugins.module_utils._findings import finding
 from ansible_collections.servicemesh.tcp.plugins.module_utils._probe_talk import (
     KEYS_OF,
@@ -44,11 +55,13 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._tls import check_
 RECORD_KEYS = words(
     "name gateway port target_port node_port backend backends protocol tls hosts paths door"
     " allow_from deny_from timeouts limits keepalive outliers proxy_protocol fix_protocol probe was"
-    " adopt scope"
+    " adopt scope service"
 )
 RECORD_BUILT = words(
-    "name gateway port target_port node_port backend backends protocol tls hosts fix_protocol probe was adopt"
+    "name gateway port target_port node_port backend backends protocol tls hosts fix_protocol probe was adopt door"
+    " service"
 )
+BACKEND_RULE = "every record needs its backend: namespace, service and port, or host and port"
 PROBE_KEYS = frozenset(["mode", "timeout", *TALK_KEYS])
 PROBE_MODES = (*MODES, "none")
 
@@ -86,6 +99,13 @@ def _read_record(raw: Mapping[str, Any], subject: str) -> tuple[dict[str, Any], 
     name = raw.get("name")
     if not isinstance(name, str) or not name.strip() or not name.isprintable():
         problems.invalid("name", name, "every record needs a name of printable characters")
+    door = read_door(problems, raw)
+    if door is None:
+        return {}, problems.findings
+    if door != GATEWAY:
+        return _read_past_gateways(problems, raw, door), problems.findings
+    if "service" in raw:
+        problems.invalid("service", raw["service"], "a gateway's front Service is described where the gateway is")
     protocol = _protocol(problems, raw.get("protocol", "tcp"))
     tls = read_tls(problems, raw, protocol)
     record: dict[str, Any] = {
@@ -110,9 +130,7 @@ def _read_record(raw: Mapping[str, Any], subject: str) -> tuple[dict[str, Any], 
         record["backend"] = read_backend(problems, "backend", raw["backend"], count, BACKEND_KEYS)
     elif set(raw) <= RECORD_BUILT:
         # A misspelt or unbuilt key in its place has its finding already.
-        problems.invalid(
-            "backend", None, "every record needs its backend: namespace, service and port, or host and port"
-        )
+        problems.invalid("backend", None, BACKEND_RULE)
     external = [item for item in (record.get("backend", {}), *record.get("backends", ())) if item.get("external")]
     if record["fix_protocol"] and external:
         problems.invalid(
@@ -120,6 +138,37 @@ def _read_record(raw: Mapping[str, Any], subject: str) -> tuple[dict[str, Any], 
         )
     check_talk(problems, tls, raw.get("probe"), record["probe"]["mode"], record.get("backend", {}).get("ports", ()))
     return record, problems.findings
+
+
+def _read_past_gateways(problems: Problems, raw: Mapping[str, Any], door: str) -> dict[str, Any]:
+    """Read a record that is reached by another door than the gateway."""
+    given = narrow(problems, door, raw, RECORD_BUILT)
+    ports = read_door_ports(problems, door, given)
+    tls = read_door_tls(problems, door, given)
+    record: dict[str, Any] = {
+        "name": raw.get("name"),
+        "gateway": "",
+        "door": door,
+        "ports": ports,
+        "protocol": "tls" if tls else "tcp",
+        "tls": tls,
+        "probe": _probe(problems, probe_with_tls(given.get("probe", {}), tls)),
+        "was": None,
+        "adopt": False,
+        "fix_protocol": False,
+        "target_ports": [None] * len(ports),
+        "node_ports": _beside(problems, "node_port", given, len(ports)),
+        "service": read_door_service(problems, door, given.get("service", {})),
+    }
+    if "backend" in given:
+        record["backend"] = read_backend(problems, "backend", given["backend"], len(ports), BACKEND_KEYS)
+        if record["backend"].get("external"):
+            cannot(problems, door, "backend.host", WHY["host"])
+    elif set(raw) <= RECORD_BUILT:
+        problems.invalid("backend", None, BACKEND_RULE)
+    check_proof(problems, door, record["probe"]["mode"])
+    check_talk(problems, tls, given.get("probe"), record["probe"]["mode"], record.get("backend", {}).get("ports", ()))
+    return record
 
 
 def _several(problems: Problems, record: dict[str, Any], raw: Any) -> None:
@@ -195,6 +244,7 @@ def _check_renamed(records: Iterable[Mapping[str, Any]]) -> list[dict[str, str]]
 def entries(record: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return one entry for each port of a record, with C(port) as V(None) where it is to be found by C(auto)."""
     same = {key: record[key] for key in ("name", "gateway", "protocol", "tls", "fix_protocol", "probe", "was", "adopt")}
+    same |= {key: record[key] for key in ("door", "service") if key in record}
     several = record.get("backends", ())
     columns = zip(record["ports"], record["target_ports"], record["node_ports"], strict=True)
     return [

@@ -64,6 +64,7 @@ def service(obj: Mapping[str, Any]) -> dict[str, Any]:
         "annotations": load_balancer_annotations(annotations),
         "definition": read_stored(annotations.get(DEFINITION_ANNOTATION)),
         "in_charge": in_charge(obj),
+        "source": annotations.get(SOURCE_ANNOTATION, ""),
         "selector": spec.get("selector") or {},
         "ports": [
             {
@@ -84,6 +85,18 @@ def service(obj: Mapping[str, Any]) -> dict[str, Any]:
         "addresses": [item.get("ip") or item.get("hostname") for item in ingress],
         "managers": port_managers(obj),
         "edited": sorted({port for ports in port_managers(obj, "Update").values() for port in ports}),
+    }
+
+
+def route(obj: Mapping[str, Any]) -> dict[str, Any]:
+    """Project a Route of OpenShift."""
+    spec = obj.get("spec", {})
+    return {
+        **identity(obj),
+        "source": (obj["metadata"].get("annotations") or {}).get(SOURCE_ANNOTATION, ""),
+        "host": spec.get("host", ""),
+        "service": spec.get("to", {}).get("name", ""),
+        "target_port": (spec.get("port") or {}).get("targetPort"),
     }
 
 

@@ -16,6 +16,7 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._istio_holders imp
 from ansible_collections.servicemesh.tcp.plugins.module_utils._istio_names import age_key
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import (
     COLLECTION,
+    DOOR_LABEL,
     GATEWAY_LABEL,
     SET_LABEL,
     front_number,
@@ -307,7 +308,9 @@ class View:
         for item in self.gateways:
             if is_of_set(item["labels"], set_name) and item["source"]:
                 return item["source"]
-        return ""
+        doors = [item for item in self.services.values() if DOOR_LABEL in item["labels"]]
+        doors += self.state.get("routes") or []
+        return next((item["source"] for item in doors if is_of_set(item["labels"], set_name)), "")
 
 
 def view_of(state: Mapping[str, Any] | View, planned_services: Iterable[Mapping[str, Any]] = ()) -> View:

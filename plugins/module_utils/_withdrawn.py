@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ansible_collections.servicemesh.tcp.plugins.module_utils._door_plan import closed_at
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import port_place, short_hash
 from ansible_collections.servicemesh.tcp.plugins.module_utils._service_entries import is_external
 from ansible_collections.servicemesh.tcp.plugins.module_utils._tls import one_per_port
@@ -78,6 +79,7 @@ def closed_ports(
                 "name": (names or {}).get(item["hash"] or "", ""),
                 "node_port": node_ports[0] if node_ports else None,
                 "backend": backend_of(item, view),
+                **closed_at(item, view),
             }
         )
     return closed

@@ -23,7 +23,13 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._plan import expos
 from ansible_collections.servicemesh.tcp.plugins.module_utils._portmap import port_map
 from ansible_collections.servicemesh.tcp.plugins.module_utils._sessions import Sessions
 from ansible_collections.servicemesh.tcp.plugins.module_utils._workload import bare_object, new_object
-from ansible_collections.servicemesh.tcp.tests.unit.plugins import audit_texts, backend_texts, plane_findings, tls_texts
+from ansible_collections.servicemesh.tcp.tests.unit.plugins import (
+    audit_texts,
+    backend_texts,
+    door_texts,
+    plane_findings,
+    tls_texts,
+)
 from ansible_collections.servicemesh.tcp.tests.unit.plugins.builders import (
     EDGE,
     EDGE_REFERENCE,
@@ -540,6 +546,7 @@ TEXTS = {
         " Nothing to do; check the spelling if it should have been there.",
     ),
     **backend_texts.TEXTS,
+    **door_texts.TEXTS,
     **ONBOARDING_TEXTS,
     **plane_findings.TEXTS,
     **OPERATOR_TEXTS,
@@ -573,6 +580,7 @@ def test_a_code_keeps_its_severity():
         "CATALOG_NOT_READY": "warning",
         "CLASH_ELSEWHERE": "warning",
         "CLUSTER_OPERATOR_UNWELL": "warning",
+        "EXTERNAL_IP_ALONE": "note",
         "INJECTOR_MISSING": "warning",
         "LB_LIMIT_NEAR": "warning",
         "LB_SPAN": "note",
