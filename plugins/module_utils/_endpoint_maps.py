@@ -17,6 +17,7 @@ from typing import Any
 from ansible_collections.servicemesh.tcp.plugins.module_utils._door_plan import door_listeners, services_of_set
 from ansible_collections.servicemesh.tcp.plugins.module_utils._doors import is_door
 from ansible_collections.servicemesh.tcp.plugins.module_utils._endpoints import endpoints
+from ansible_collections.servicemesh.tcp.plugins.module_utils._http import routes_text
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import (
     BACKEND_LABEL,
     COLLECTION,
@@ -79,7 +80,9 @@ def endpoint_maps(
         entry = {name: found[name] for name in ("gateway", "addresses", "port", "sni", "backend")}
         if is_door(port):
             entry["door"] = port["door"]
-        if found["client"]:
+        if found["http"]:
+            entry |= {"http": found["http"], "client": list((found["client"] or {}).values())}
+        elif found["client"]:
             entry |= {"client": [found["client"]["openssl"]], "stunnel": found["client"]["stunnel"]}
         else:
             entry["client"] = [client_line(port["probe"], address, found["port"]) for address in found["addresses"]]
@@ -97,6 +100,7 @@ def _endpoint_map(key: Key, record: Mapping[str, Any], entries: Sequence[Mapping
     for entry in entries:
         where = ", ".join(entry["addresses"]) or "(no address yet)"
         sni = f" (TLS server name {entry['sni']})" if entry["sni"] else ""
+        sni = f" ({routes_text(entry['http'])})" if entry.get("http") else sni
         lines.append(f"{where} port {entry['port']}{sni} leads to port {entry['backend']['port']} of Service {service}")
         lines += [f"  {line}" for line in entry["client"]]
     data = {

@@ -17,6 +17,7 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._backend_checks im
     check_entries_seen,
     check_rules_seen,
 )
+from ansible_collections.servicemesh.tcp.plugins.module_utils._by_name import kind_of
 from ansible_collections.servicemesh.tcp.plugins.module_utils._capacity import check_capacity
 from ansible_collections.servicemesh.tcp.plugins.module_utils._checks import (
     check_gateways,
@@ -219,14 +220,14 @@ def _kept(withdrawn: Iterable[Mapping[str, Any]], wanted: Iterable[Mapping[str, 
 
     A port of names is shared with those that stay on it; a plain one is somebody's alone.
     """
-    by_names = {port_place(item): bool(item.get("tls")) for item in wanted}
+    by_names = {port_place(item): kind_of(item) for item in wanted}
     kept = []
     for item in withdrawn:
         shared = by_names.get(port_place(item))
         if is_door(item) and any(item["service"] == other["service"] for other in wanted if is_door(other)):
             # The Service of a door is one record's, and has just the ports that the record says.
             continue
-        if item["host"] and (shared is None or (shared and item.get("tls"))):
+        if item["host"] and (shared is None or (shared and shared == kind_of(item))):
             kept.append(item)
     return kept
 

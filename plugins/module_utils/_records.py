@@ -30,6 +30,7 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._doors import (
     read_door_tls,
 )
 from ansible_collections.servicemesh.tcp.plugins.module_utils._findings import finding
+from ansible_collections.servicemesh.tcp.plugins.module_utils._http import check_request, probe_with_http, read_http
 from ansible_collections.servicemesh.tcp.plugins.module_utils._probe_talk import (
     KEYS_OF,
     MODES,
@@ -58,8 +59,8 @@ RECORD_KEYS = words(
     " adopt scope service"
 )
 RECORD_BUILT = words(
-    "name gateway port target_port node_port backend backends protocol tls hosts fix_protocol probe was adopt door"
-    " service"
+    "name gateway port target_port node_port backend backends protocol tls hosts paths fix_protocol probe was adopt"
+    " door service"
 )
 BACKEND_RULE = "every record needs its backend: namespace, service and port, or host and port"
 PROBE_KEYS = frozenset(["mode", "timeout", *TALK_KEYS])
@@ -108,13 +109,15 @@ def _read_record(raw: Mapping[str, Any], subject: str) -> tuple[dict[str, Any], 
         problems.invalid("service", raw["service"], "a gateway's front Service is described where the gateway is")
     protocol = _protocol(problems, raw.get("protocol", "tcp"))
     tls = read_tls(problems, raw, protocol)
+    http = read_http(problems, raw, protocol)
     record: dict[str, Any] = {
         "name": name,
         "gateway": read_label(problems, "gateway", raw.get("gateway")),
         "ports": read_ports(problems, "port", raw.get("port"), auto=True, proxied=True),
         "protocol": protocol,
         "tls": tls,
-        "probe": _probe(problems, probe_with_tls(raw.get("probe", {}), tls)),
+        "http": http,
+        "probe": _probe(problems, probe_with_http(probe_with_tls(raw.get("probe", {}), tls), http)),
         "was": _was(problems, raw.get("was"), name),
         "adopt": read_flag(problems, "adopt", raw.get("adopt", False)),
         "fix_protocol": read_flag(problems, "fix_protocol", raw.get("fix_protocol", False)),
@@ -132,11 +135,16 @@ def _read_record(raw: Mapping[str, Any], subject: str) -> tuple[dict[str, Any], 
         # A misspelt or unbuilt key in its place has its finding already.
         problems.invalid("backend", None, BACKEND_RULE)
     external = [item for item in (record.get("backend", {}), *record.get("backends", ())) if item.get("external")]
-    if record["fix_protocol"] and external:
+    if http and external:
+        problems.add("KEY_NOT_BUILT", key="backend.host with protocol: http")
+    if record["fix_protocol"] and http:
+        problems.invalid("fix_protocol", True, "it is for records that carry bytes, and this one carries HTTP")
+    elif record["fix_protocol"] and external:
         problems.invalid(
             "fix_protocol", True, "it is for the ports of Services, and a backend is outside of the cluster"
         )
     check_talk(problems, tls, raw.get("probe"), record["probe"]["mode"], record.get("backend", {}).get("ports", ()))
+    check_request(problems, http, record["probe"]["mode"])
     return record, problems.findings
 
 
@@ -152,6 +160,7 @@ def _read_past_gateways(problems: Problems, raw: Mapping[str, Any], door: str) -
         "ports": ports,
         "protocol": "tls" if tls else "tcp",
         "tls": tls,
+        "http": None,
         "probe": _probe(problems, probe_with_tls(given.get("probe", {}), tls)),
         "was": None,
         "adopt": False,
@@ -204,9 +213,6 @@ def _beside(problems: Problems, key: str, raw: Mapping[str, Any], count: int, **
 
 def _protocol(problems: Problems, value: Any) -> str:
     """Read the protocol of a record."""
-    if value == "http":
-        problems.add("KEY_NOT_BUILT", key=f"protocol: {value}")
-        return value
     if value == "udp":
         problems.add("PROTOCOL_UDP")
         return value
@@ -243,8 +249,8 @@ def _check_renamed(records: Iterable[Mapping[str, Any]]) -> list[dict[str, str]]
 
 def entries(record: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return one entry for each port of a record, with C(port) as V(None) where it is to be found by C(auto)."""
-    same = {key: record[key] for key in ("name", "gateway", "protocol", "tls", "fix_protocol", "probe", "was", "adopt")}
-    same |= {key: record[key] for key in ("door", "service") if key in record}
+    same = {key: record[key] for key in ("name", "gateway", "protocol", "tls", "http", "probe", "was", "adopt")}
+    same |= {key: record[key] for key in ("fix_protocol", "door", "service") if key in record}
     several = record.get("backends", ())
     columns = zip(record["ports"], record["target_ports"], record["node_ports"], strict=True)
     return [

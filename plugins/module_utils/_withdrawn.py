@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ansible_collections.servicemesh.tcp.plugins.module_utils._by_name import kind_of
 from ansible_collections.servicemesh.tcp.plugins.module_utils._door_plan import closed_at
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import port_place, short_hash
 from ansible_collections.servicemesh.tcp.plugins.module_utils._service_entries import is_external
@@ -70,7 +71,7 @@ def closed_ports(
         front = view.services.get((item["namespace"], item["service"]), {"ports": [], "managers": {}})
         if port_place(item) in kept:
             continue
-        if item.get("tls") and (item.get("lent") or item["port"] in view.ports_of_other_sets(front, set_name)):
+        if kind_of(item) and (item.get("lent") or item["port"] in view.ports_of_other_sets(front, set_name)):
             continue
         node_ports = [port["node_port"] for port in front["ports"] if port["port"] == item["port"]]
         closed.append(

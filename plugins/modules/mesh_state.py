@@ -158,7 +158,7 @@ mesh:
     virtual_services:
       description:
         - All Istio VirtualServices with hosts, gateways, C(exportTo), TCP and TLS rules, and whether they have HTTP
-          rules.
+          rules. C(routes) are the HTTP rules of this collection's own.
         - A rule's C(ports), C(match_gateways) and C(sni) have one entry per match; a port of null is any port.
         - C(records) says whose the TLS rules of a set of this collection are, by port and first name.
       type: list
