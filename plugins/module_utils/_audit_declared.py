@@ -78,7 +78,9 @@ def _other_tls(wanted: Mapping[Key, Mapping[str, Any]], there: Mapping[Key, Mapp
 
 def _other_http(wanted: Mapping[Key, Mapping[str, Any]], there: Mapping[Key, Mapping[str, Any]]) -> set[Key]:
     """Return the ports with other hosts or paths."""
-    return {key for key in wanted.keys() & there.keys() if not same_http(wanted[key]["http"], there[key].get("http"))}
+    return {
+        key for key in wanted.keys() & there.keys() if not same_http(wanted[key].get("http"), there[key].get("http"))
+    }
 
 
 def _differs(set_name: str, what: str) -> dict[str, Any]:

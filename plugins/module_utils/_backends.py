@@ -194,11 +194,11 @@ def backend_entry(backend: Mapping[str, Any], index: int) -> dict[str, Any]:
 
 
 def backend_mapping(
-    entry: Mapping[str, Any], cluster_domain: str, place: tuple[str, str], set_name: str
+    entry: Mapping[str, Any], cluster_domain: str, place: tuple[str, str] = ("", ""), set_name: str = ""
 ) -> dict[str, Any]:
     """Return what the port map says of an entry's backends: C(backend), C(cluster), and C(backends) where needed.
 
-    C(place) is the gateway's namespace and name.
+    C(place) is the gateway's namespace and name, and matters with servers outside of the cluster only.
     """
     found = []
     for item in as_given(entry):
