@@ -13,9 +13,7 @@ from typing import Any
 
 import kubernetes
 import pytest
-import yaml
 from harness import Cluster, Exposure, Playbooks, talk
-from kindlab.access import with_token
 
 ROOT = Path(__file__).resolve().parents[3]
 # Each lab has its own of the usual range; the highest ones are the last that Kubernetes would choose itself.
@@ -114,20 +112,13 @@ def test_every_door_of_one_backend(exposure: Exposure, cluster: Cluster, externa
 
 
 @pytest.fixture(scope="module")
-def openshift(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+def openshift() -> Iterator[Cluster]:
     """Return an API-only lab with the stand-in for OpenShift's Routes, which admits them; there is no router."""
     lab = [str(ROOT / "tests" / "lab" / "lab")]
     name = ["--name", "doors-it"]
     subprocess.run([*lab, "up", "--api-only", "--with", "openshift", *name], check=True, capture_output=True)
-    admin = ROOT / ".lab" / "doors-it" / "kubeconfig"
-    cluster = Cluster(admin, tmp_path_factory.mktemp("account") / "kubeconfig")
-    cluster.apply(*yaml.safe_load((ROOT / "docs" / "rbac.yaml").read_text())["items"])
-    core = kubernetes.client.CoreV1Api(cluster.client())
-    request = {"spec": {"audiences": [], "expirationSeconds": 3600}}
-    token = core.create_namespaced_service_account_token("servicemesh-tcp", "servicemesh-tcp", request).status.token
-    account = with_token(yaml.safe_load(admin.read_text()), token, "servicemesh-tcp")
-    cluster.limited.write_text(yaml.safe_dump(account))
-    yield cluster
+    folder = ROOT / ".lab" / "doors-it"
+    yield Cluster(folder / "kubeconfig", folder / "kubeconfig-tcp")
     subprocess.run([*lab, "down", *name], check=True, capture_output=True)
 
 
