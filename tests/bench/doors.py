@@ -10,24 +10,27 @@ import statistics
 import threading
 import time
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
 from harness import Exposure
+from tls_servers import serve
 from ways import require
 
 OPENED, ASKED, STREAMED, SECONDS = 300, 3000, 5, 2.0
 Address = tuple[str, int]
-# The echo server answers line by line, so that a line is what is in flight.
-LINE = b"x" * 16383 + b"\n"
+CHUNK = b"x" * 65536
+# Envoy's own echo: the echo server of the other tests writes what it is sent into its log, and would be measured itself.
+ECHO_PORT = 9304
 
 
 def records(exposure: Exposure) -> list[dict[str, Any]]:
     """Return one record for each door."""
     admin = exposure.playbooks.cluster.admin
     external_ip = json.loads(Path(admin).with_name("state.json").read_text())["external_ip"]
-    first = exposure.record("gateway", 8000)
+    backend = {"namespace": exposure.echo, "service": "tls", "port": ECHO_PORT}
+    first = exposure.record("gateway", 8000, backend=backend, probe={"mode": "send", "send": "hello"})
     past = {key: first[key] for key in first if key not in ("gateway", "port", "name")}
     return [
         first,
@@ -77,9 +80,10 @@ def streaming(address: Address) -> float:
         until = time.monotonic() + SECONDS
 
         def send() -> None:
-            while time.monotonic() < until:
-                session.sendall(LINE)
-            session.shutdown(socket.SHUT_WR)
+            # Whoever counts the answers hangs up first.
+            with suppress(OSError):
+                while time.monotonic() < until:
+                    session.sendall(CHUNK)
 
         sender = threading.Thread(target=send)
         sender.start()
@@ -96,6 +100,7 @@ def streaming(address: Address) -> float:
 
 def rows(exposure: Exposure) -> list[list[str]]:
     """Publish one backend by each door, and measure all in turns, so that what else runs disturbs them alike."""
+    serve(exposure, exposure.playbooks.cluster, {ECHO_PORT: ("", None)})
     run = require(exposure.expose(records(exposure), tcp_allow_withdraw="all"))
     doors = {item["door"]: (item["addresses"][0], item["port"]) for item in run.endpoints}
     opened, asked = opening(doors), asking(doors)

@@ -8,14 +8,13 @@ import json
 import socket
 import subprocess
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import kubernetes
 import pytest
-import yaml
 from harness import Cluster, Exposure, Playbooks, talk
-from kindlab.access import with_token
 
 ROOT = Path(__file__).resolve().parents[3]
 # Each lab has its own of the usual range; the highest ones are the last that Kubernetes would choose itself.
@@ -49,6 +48,14 @@ def refused(endpoint: dict[str, Any]) -> bool:
     with socket.socket() as client:
         client.settimeout(2)
         return client.connect_ex((endpoint["addresses"][0], endpoint["port"])) != 0
+
+
+def session(endpoint: dict[str, Any]) -> socket.socket:
+    """Open a session that has reached the backend."""
+    client = socket.create_connection((endpoint["addresses"][0], endpoint["port"]), timeout=5)
+    client.sendall(b"hello\n")
+    assert client.recv(100) == b"echo hello\n"
+    return client
 
 
 def services(exposure: Exposure, cluster: Cluster) -> list[str]:
@@ -94,40 +101,34 @@ def test_every_door_of_one_backend(exposure: Exposure, cluster: Cluster, externa
     assert f"node port {NODE_PORT} is already held by Service {exposure.echo}/echo-tcp-" in clash.said
     assert f"port 7001 of external IP {external_ip} is already held by Service {exposure.echo}/echo-tcp-" in clash.said
 
-    # A session through the node port is held while its door goes: kube-proxy keeps what is connected.
-    at = found["node_port", NODE_PORT]
-    with socket.create_connection((at["addresses"][0], at["port"]), timeout=5) as held:
+    # Sessions past the gateway are held while their doors go: kube-proxy keeps what is connected.
+    with ExitStack() as stack:
+        held = [stack.enter_context(session(item)) for item in run.endpoints if item["door"] != "gateway"]
         moved = exposure.expose([records[0], *records[2:]])
         assert moved.code == 0, moved.output
         assert "sessions could not be seen" in moved.said
-        assert refused(at)
-        held.sendall(b"still here\n")
-        assert held.makefile().readline() == "echo still here\n"
+        assert refused(found["node_port", NODE_PORT])
 
-    gone = exposure.unexpose(tcp_allow_drain=["all"])
-    assert gone.code == 0, gone.output
-    assert services(exposure, cluster) == ["echo"]
-    assert all(refused(item) for item in run.endpoints)
+        gone = exposure.unexpose(tcp_allow_drain=["all"])
+        assert gone.code == 0, gone.output
+        assert services(exposure, cluster) == ["echo"]
+        assert all(refused(item) for item in run.endpoints)
+        for client in held:
+            client.sendall(b"still here\n")
+            assert client.makefile().readline() == "echo still here\n"
     # The gateway's own Service has a port less than before.
     left = {line for line in cluster.snapshot() if f"{exposure.name}/edge " not in line} - set(before)
     assert left == set()
 
 
 @pytest.fixture(scope="module")
-def openshift(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+def openshift() -> Iterator[Cluster]:
     """Return an API-only lab with the stand-in for OpenShift's Routes, which admits them; there is no router."""
     lab = [str(ROOT / "tests" / "lab" / "lab")]
     name = ["--name", "doors-it"]
     subprocess.run([*lab, "up", "--api-only", "--with", "openshift", *name], check=True, capture_output=True)
-    admin = ROOT / ".lab" / "doors-it" / "kubeconfig"
-    cluster = Cluster(admin, tmp_path_factory.mktemp("account") / "kubeconfig")
-    cluster.apply(*yaml.safe_load((ROOT / "docs" / "rbac.yaml").read_text())["items"])
-    core = kubernetes.client.CoreV1Api(cluster.client())
-    request = {"spec": {"audiences": [], "expirationSeconds": 3600}}
-    token = core.create_namespaced_service_account_token("servicemesh-tcp", "servicemesh-tcp", request).status.token
-    account = with_token(yaml.safe_load(admin.read_text()), token, "servicemesh-tcp")
-    cluster.limited.write_text(yaml.safe_dump(account))
-    yield cluster
+    folder = ROOT / ".lab" / "doors-it"
+    yield Cluster(folder / "kubeconfig", folder / "kubeconfig-tcp")
     subprocess.run([*lab, "down", *name], check=True, capture_output=True)
 
 

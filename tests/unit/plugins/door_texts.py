@@ -67,8 +67,8 @@ TEXTS = {
         walked,
         "record 'a': port 9000 of door node_port (apps/echo-tcp-9414e6f6) is not proven at 198.18.1.1, though nothing"
         " was found broken at the backend: the connection is refused (errno 111). Look at what stands between, a"
-        " firewall before the nodes, the load balancer, a NetworkPolicy, the router; and whether the application answers as the"
-        " record's probe says.",
+        " firewall before the nodes, the load balancer, a NetworkPolicy, the router; and whether the application"
+        " answers as the record's probe says.",
     ),
     "DOOR_MTLS": (
         lambda: walked(STRICT),
