@@ -18,7 +18,7 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._hops_case import 
 from ansible_collections.servicemesh.tcp.plugins.module_utils._http import routes_text
 from ansible_collections.servicemesh.tcp.plugins.module_utils._http_objects import same_http
 from ansible_collections.servicemesh.tcp.plugins.module_utils._istio_holders import own_gateway, pods_of
-from ansible_collections.servicemesh.tcp.plugins.module_utils._names import port_place, set_object_name
+from ansible_collections.servicemesh.tcp.plugins.module_utils._names import set_object_name
 from ansible_collections.servicemesh.tcp.plugins.module_utils._network_policies import End, blocking, in_ranges
 from ansible_collections.servicemesh.tcp.plugins.module_utils._texts import some
 from ansible_collections.servicemesh.tcp.plugins.module_utils._tls_objects import server_name
@@ -78,10 +78,9 @@ def _http_rules(case: Case, place: str) -> Verdict:
     port = case.port
     if not port.get("http"):
         return None
-    for item in case.facts.view.listeners(port["set"]):
-        same = port_place(item) == port_place(port) and item["hash"] == port["hash"]
-        if same and same_http(item.get("http"), port["http"]):
-            return None
+    there = case.facts.view.http_records(case.place, port["set"], port["port"])
+    if any(item["hash"] == port["hash"] and same_http(item["http"], port["http"]) for item in there):
+        return None
     return case.found("HOP_HTTP_ROUTE", object=place, routes=routes_text(port["http"]))
 
 

@@ -281,7 +281,7 @@ class View:
             )
             kind = next((KIND_OF_SERVER.get(server["protocol"], "") for server in servers.get(number, ())), "")
             if kind == "http":
-                records = observed_http(number, self._with_routes.get((*place, set_name), ()))
+                records = self.http_records(place, set_name, number)
             plain = {"hash": record_hash(port_name), "destinations": destinations.get(number) or [NOWHERE]}
             for item in records or [plain]:
                 leads = item.get("destinations") or [item.get("destination", NOWHERE)]
@@ -298,6 +298,10 @@ class View:
                     }
                 )
         return result
+
+    def http_records(self, place: tuple[str, str], set_name: str, port: int) -> list[dict[str, Any]]:
+        """Return the HTTP records that a set has on a port of the gateway at a place, read back from its rules."""
+        return observed_http(port, self._with_routes.get((*place, set_name), ()))
 
     def _with_labels(
         self, destinations: Iterable[Mapping[str, Any]], place: tuple[str, str], set_name: str
