@@ -76,6 +76,8 @@ class Adoption:
             return f"its selector also takes the pods of {', '.join(others)}"
         if "backends" in entry:
             return "the record has several backends or a subset, and only a plain one can be compared"
+        if backend.get("external"):
+            return "the record's backend is outside of the cluster, and only a Service can be compared"
         host = host_of(backend["service"], backend["namespace"], self._domain)
         return difference(port, host, backend["port"], made, self._domain)
 

@@ -121,6 +121,8 @@ def check_backends(ports: Iterable[Mapping[str, Any]], view: View) -> list[dict[
     wanted: dict[tuple[str, str, str], list[int]] = {}
     for port in ports:
         for backend in as_given(port):
+            if backend.get("external"):
+                continue
             wanted.setdefault((port["name"], backend["namespace"], backend["service"]), []).append(backend["port"])
     findings = []
     for (name, namespace, service_name), asked in wanted.items():
@@ -158,12 +160,15 @@ def _backend_missing(namespace: str, service: str, subject: str, view: View) -> 
 
 def check_node_ports(ports: Iterable[Mapping[str, Any]], view: View) -> list[dict[str, str]]:
     """Check that no node port that is asked for is held by anybody else."""
-    held = {
-        item["node_port"]: (service["namespace"], service["name"], item["port"])
-        for service in view.services.values()
-        for item in service["ports"]
-        if item["node_port"]
-    }
+    held: dict[int | None, tuple[tuple[str, str, int | None], str]] = {}
+    for service in view.services.values():
+        where = f"Service {service['namespace']}/{service['name']}"
+        for item in service["ports"]:
+            place = (service["namespace"], service["name"], item["port"])
+            held[item["node_port"]] = (place, f"{where} port {item['port']}")
+        # kube-proxy answers a load balancer's questions there.
+        place = (service["namespace"], service["name"], None)
+        held[service.get("health_check_node_port")] = (place, f"the health check of {where}")
     findings = []
     first: dict[int, str] = {}
     for port in one_per_port(ports):
@@ -176,12 +181,7 @@ def check_node_ports(ports: Iterable[Mapping[str, Any]], view: View) -> list[dic
             findings.append(
                 finding("NODE_PORT_TAKEN", subject, port=number, holder=f"record {first[number]!r} of the same set")
             )
-        elif holder and holder != (port["namespace"], port["service"], port["port"]):
-            namespace, name, service_port = holder
-            findings.append(
-                finding(
-                    "NODE_PORT_TAKEN", subject, port=number, holder=f"Service {namespace}/{name} port {service_port}"
-                )
-            )
+        elif holder and holder[0] != (port["namespace"], port["service"], port["port"]):
+            findings.append(finding("NODE_PORT_TAKEN", subject, port=number, holder=holder[1]))
         first.setdefault(number, port["name"])
     return findings

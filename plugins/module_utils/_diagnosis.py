@@ -16,8 +16,10 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from ansible_collections.servicemesh.tcp.plugins.module_utils import _hops_door
 from ansible_collections.servicemesh.tcp.plugins.module_utils._backends import clusters_of, namespaces_of
 from ansible_collections.servicemesh.tcp.plugins.module_utils._client import ApiError
+from ansible_collections.servicemesh.tcp.plugins.module_utils._doors import is_door
 from ansible_collections.servicemesh.tcp.plugins.module_utils._envoy import Gateway, Snapshot
 from ansible_collections.servicemesh.tcp.plugins.module_utils._envoy_view import PodView
 from ansible_collections.servicemesh.tcp.plugins.module_utils._hops import first_broken_hop
@@ -91,12 +93,16 @@ def diagnose(
     state = read(api)
     view = View(state)
     spaces = {port["namespace"] for port in ports}
-    behind = {namespace for port in ports for namespace in namespaces_of(port)}
+    behind = {namespace for port in ports for namespace in namespaces_of(port)} - {""}
     roots = {plane["namespace"] for plane in state["mesh"]["control_planes"]}
     pods = reading.lists("Pod", spaces | behind)
+    # What leads past the gateways meets no Envoy that a trial could be watched by.
+    watched = [index for index, port in enumerate(ports) if not is_door(port)]
     with _way_in(api, reader, ports, view, planned) as relay:
-        trial = _Trial(reader, ports, endpoints, pods, view, relay)
-        tried = trial.run()
+        trial = _Trial(
+            reader, [ports[index] for index in watched], [endpoints[index] for index in watched], pods, view, relay
+        )
+        tried = dict(zip(watched, trial.run() if watched else [], strict=True))
     facts = Facts(
         view=view,
         pods=pods,
@@ -112,18 +118,17 @@ def diagnose(
         clients=trial.clients,
         answering=trial.answering | _answering(results),
     )
-    return [
-        first_broken_hop(
-            Case(
-                port,
-                endpoint["addresses"],
-                facts,
-                results=[item for item in results if _is_of(item, port, endpoint)],
-                trial=tried[index],
-            )
+    cases = [
+        Case(
+            port,
+            endpoint["addresses"],
+            facts,
+            results=[item for item in results if _is_of(item, port, endpoint)],
+            trial=tried.get(index, ()),
         )
         for index, (port, endpoint) in enumerate(zip(ports, endpoints, strict=True))
     ]
+    return [_hops_door.first_broken_hop(case) if is_door(case.port) else first_broken_hop(case) for case in cases]
 
 
 def _way_in(api: Api, reader: Any, ports: Sequence[Port], view: View, planned: bool) -> AbstractContextManager[Any]:

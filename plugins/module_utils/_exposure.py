@@ -5,6 +5,7 @@
 A listener here is one port of a set: C({gateway, namespace, service, port, port_name, target_port, node_port, host,
 backend_port}), with C(service) the front Service that carries it. One that leads to more than one plain Service has
 C(destinations), each C({host, port, subset, labels, weight}); C(host) and C(backend_port) are then those of the first.
+Where it leads to servers outside of the cluster, it (or the destination) has them as C(external).
 All objects are a pure function of the listeners.
 
 This module_util is **PRIVATE** and should only be used by this collection. Breaking changes can occur any time.
@@ -17,6 +18,7 @@ from typing import Any
 
 from ansible_collections.servicemesh.tcp.plugins.module_utils import _http_objects, _tls_objects
 from ansible_collections.servicemesh.tcp.plugins.module_utils._by_name import kind_of
+from ansible_collections.servicemesh.tcp.plugins.module_utils._doors import is_door
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import (
     SOURCE_ANNOTATION,
     gateway_selector,
@@ -37,9 +39,11 @@ def listener_of(port: Mapping[str, Any]) -> dict[str, Any]:
         "host": port["backend"]["host"],
         "backend_port": port["backend"]["port"],
         "adopts": port["adopts"],
+        **_external_of(port["backend"]),
         **({"lent": True} if port.get("lent") else {}),
         **({"destinations": [_destination_of(item) for item in port["backends"]]} if "backends" in port else {}),
         **({kind: port[kind]} if (kind := kind_of(port)) else {}),
+        **({"door": port["door"]} if is_door(port) else {}),
     }
 
 
@@ -47,7 +51,12 @@ def _destination_of(backend: Mapping[str, Any]) -> dict[str, Any]:
     """Return a backend of the port map as a destination."""
     subset = backend["subset"] or {"name": "", "labels": None}
     plain = {"host": backend["host"], "port": backend["port"], "weight": backend["weight"]}
-    return {**plain, "subset": subset["name"], "labels": subset["labels"]}
+    return {**plain, "subset": subset["name"], "labels": subset["labels"], **_external_of(backend)}
+
+
+def _external_of(backend: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a backend outside of the cluster adds."""
+    return {"external": backend["external"]} if backend.get("external") else {}
 
 
 def route_of(listener: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -13,6 +13,7 @@ from typing import Any
 from ansible_collections.servicemesh.tcp.plugins.module_utils import (
     _rules_audit,
     _rules_backends,
+    _rules_doors,
     _rules_hops,
     _rules_http,
     _rules_mesh,
@@ -26,6 +27,7 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._rule import Rule
 PARTS = (
     _rules_audit,
     _rules_backends,
+    _rules_doors,
     _rules_hops,
     _rules_http,
     _rules_mesh,

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ansible_collections.servicemesh.tcp.plugins.module_utils._authorization import denied_by
-from ansible_collections.servicemesh.tcp.plugins.module_utils._backends import clusters_of
+from ansible_collections.servicemesh.tcp.plugins.module_utils._backends import clusters_of, place_of
 from ansible_collections.servicemesh.tcp.plugins.module_utils._by_name import shared_port_name
 from ansible_collections.servicemesh.tcp.plugins.module_utils._envoy import Snapshot, lacks
 from ansible_collections.servicemesh.tcp.plugins.module_utils._hops_case import CUT, SHUT, Case, end_of
@@ -228,5 +228,7 @@ def cluster(case: Case) -> Verdict:
     if without:
         return case.found("HOP_CLUSTER_UNKNOWN", cluster=name, pods=some(without), plane=_plane(case.plane))
     if why := lacks(Snapshot({pod: view.clusters for pod, view in views.items()}), [name]):
+        if case.external:
+            return case.found("HOP_EXTERNAL_EMPTY", servers=place_of(case.port["backend"]), seen=why)
         return case.found("HOP_CLUSTER_EMPTY", cluster=name, seen=why, plane=_plane(case.plane))
     return None

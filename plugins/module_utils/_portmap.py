@@ -13,7 +13,11 @@ from typing import Any
 
 from ansible_collections.servicemesh.tcp.plugins.module_utils._adopt import Adoption
 from ansible_collections.servicemesh.tcp.plugins.module_utils._allocate import allocate, hashes_of
-from ansible_collections.servicemesh.tcp.plugins.module_utils._backend_checks import check_protocols, check_subsets
+from ansible_collections.servicemesh.tcp.plugins.module_utils._backend_checks import (
+    check_external,
+    check_protocols,
+    check_subsets,
+)
 from ansible_collections.servicemesh.tcp.plugins.module_utils._backends import backend_mapping
 from ansible_collections.servicemesh.tcp.plugins.module_utils._by_name import kind_of
 from ansible_collections.servicemesh.tcp.plugins.module_utils._checks import (
@@ -22,7 +26,10 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._checks import (
     check_mesh,
     check_node_ports,
 )
+from ansible_collections.servicemesh.tcp.plugins.module_utils._door_plan import check_doors, door_ports
+from ansible_collections.servicemesh.tcp.plugins.module_utils._doors import is_door
 from ansible_collections.servicemesh.tcp.plugins.module_utils._findings import finding
+from ansible_collections.servicemesh.tcp.plugins.module_utils._fix_protocol import check_fixes
 from ansible_collections.servicemesh.tcp.plugins.module_utils._fronts import place_ports
 from ansible_collections.servicemesh.tcp.plugins.module_utils._gateways import as_stored, read_gateways
 from ansible_collections.servicemesh.tcp.plugins.module_utils._http_share import check_routes
@@ -78,6 +85,8 @@ def port_map(
         gateways, found = _with_stored(gateways, view)
         findings += found
         gateways = [resolved(gateway, view) for gateway in referring(gateways, view, set_name)]
+    past = [record for record in records if is_door(record)]
+    records = [record for record in records if not is_door(record)]
     by_name = {gateway["name"]: gateway for gateway in gateways}
     # A gateway that was refused is still named: one mistake gives one finding.
     named = {str(gateway.get("name")) for gateway in raw_gateways if isinstance(gateway, Mapping)}
@@ -104,20 +113,24 @@ def port_map(
         ports += mapped
         findings += found
     ports = place_ports(ports, gateways, view, set_name)
+    doors = door_ports(past, view, set_name, cluster_domain)
     if view is not None:
-        findings += check_mesh(view)
+        # What leads past every gateway needs no mesh.
+        findings += check_mesh(view) if gateways or not doors else []
         findings += clashes_elsewhere(view.world, set_name) + unseen(view.state)
         findings += check_gateways(gateways, view, set_name, namespace_state)
-        findings += check_backends(ports, view)
-        findings += check_subsets(ports, view, set_name) + check_protocols(ports, view)
+        findings += check_backends([*ports, *doors], view) + check_external(ports, view)
+        findings += check_doors(doors, gateways, ports, view)
+        findings += check_subsets(ports, view, set_name) + check_protocols([*ports, *doors], view)
+        findings += check_fixes(ports, view, set_name)
         findings += check_secrets(ports, view.state.get("secrets"))
         findings += check_outside(gateways, ports, view)
-        findings += check_node_ports([port for port in ports if not port["lent"]], view)
+        findings += check_node_ports([port for port in [*ports, *doors] if not port["lent"]], view)
         for gateway in gateways:
             findings += check_ports(gateway, ports, view)
     # What the plan holds against the limits of load balancers.
     described = [{key: gateway[key] for key in DESCRIBED} for gateway in gateways]
-    return {"ports": ports, "gateways": described, "findings": findings}
+    return {"ports": [*ports, *doors], "gateways": described, "findings": findings}
 
 
 def _with_stored(
@@ -278,6 +291,7 @@ def _mapping(
         "protocol": entry["protocol"],
         "tls": entry["tls"],
         "http": entry["http"],
-        **backend_mapping(entry, cluster_domain),
+        **backend_mapping(entry, cluster_domain, (gateway["namespace"], gateway["name"]), set_name),
         "probe": entry["probe"],
+        **({"fix_protocol": True} if entry["fix_protocol"] else {}),
     }

@@ -13,7 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 from ansible_collections.servicemesh.tcp.plugins.module_utils import _state, _state_mesh, _state_smcp
 from ansible_collections.servicemesh.tcp.plugins.module_utils._kinds import KINDS, collection_path
-from ansible_collections.servicemesh.tcp.plugins.module_utils._names import GATEWAY_LABEL
+from ansible_collections.servicemesh.tcp.plugins.module_utils._names import (
+    COLLECTION,
+    DOOR_LABEL,
+    GATEWAY_LABEL,
+    MANAGED_BY_LABEL,
+)
 from ansible_collections.servicemesh.tcp.plugins.module_utils._read_members import read_inside, read_members
 from ansible_collections.servicemesh.tcp.plugins.module_utils._read_operators import read_operators
 from ansible_collections.servicemesh.tcp.plugins.module_utils._read_planes import read_planes
@@ -78,6 +83,7 @@ def read_mesh(reader: Reader) -> dict[str, Any]:
         lambda path: api.metadata(path, labelSelector=_state_mesh.GATEWAY_PODS) if served else [],
     )
     rules = reader.known_items("DestinationRule")
+    entries = reader.known_items("ServiceEntry", f"{MANAGED_BY_LABEL}={COLLECTION}")
     smcps = reader.known_items("ServiceMeshControlPlane")
     return {
         "mesh": {
@@ -91,11 +97,21 @@ def read_mesh(reader: Reader) -> dict[str, Any]:
         "gateways": project("Gateway", _state.gateway) if served else [],
         "virtual_services": project("VirtualService", _state.virtual_service) if served else [],
         "destination_rules": None if rules is None else [_state.destination_rule(item) for item in rules],
+        "service_entries": None if entries is None else [_state.service_entry(item) for item in entries],
         "workloads": _state_mesh.workloads(pods or [], parse),
         "deployments": project("Deployment", _state.deployment, GATEWAY_LABEL),
         "smcps": None if smcps is None else [_state_smcp.smcp(item) for item in smcps],
-        "nodes": read_nodes(api, [item for item in services if GATEWAY_LABEL in item["labels"]]),
+        "routes": read_routes(reader),
+        "nodes": read_nodes(api, [item for item in services if {GATEWAY_LABEL, DOOR_LABEL} & item["labels"].keys()]),
     }
+
+
+def read_routes(reader: Reader) -> list[dict[str, Any]] | None:
+    """Read our Routes; V(None) where there are none to have, or no right to see them, which only door route needs."""
+    if not reader.serves(KINDS["Route"].api_version):
+        return None
+    found = Reader(reader.api, reader.groups).known_items("Route", f"{MANAGED_BY_LABEL}={COLLECTION}")
+    return None if found is None else [_state.route(item) for item in found]
 
 
 def parse(text: str) -> Any:

@@ -66,6 +66,7 @@ def service(obj: Mapping[str, Any]) -> dict[str, Any]:
         "annotations": load_balancer_annotations(annotations),
         "definition": read_stored(annotations.get(DEFINITION_ANNOTATION)),
         "in_charge": in_charge(obj),
+        "source": annotations.get(SOURCE_ANNOTATION, ""),
         "selector": spec.get("selector") or {},
         "ports": [
             {
@@ -86,6 +87,18 @@ def service(obj: Mapping[str, Any]) -> dict[str, Any]:
         "addresses": [item.get("ip") or item.get("hostname") for item in ingress],
         "managers": port_managers(obj),
         "edited": sorted({port for ports in port_managers(obj, "Update").values() for port in ports}),
+    }
+
+
+def route(obj: Mapping[str, Any]) -> dict[str, Any]:
+    """Project a Route of OpenShift."""
+    spec = obj.get("spec", {})
+    return {
+        **identity(obj),
+        "source": (obj["metadata"].get("annotations") or {}).get(SOURCE_ANNOTATION, ""),
+        "host": spec.get("host", ""),
+        "service": spec.get("to", {}).get("name", ""),
+        "target_port": (spec.get("port") or {}).get("targetPort"),
     }
 
 
@@ -172,6 +185,17 @@ def destination_rule(obj: Mapping[str, Any]) -> dict[str, Any]:
         "selects": spec.get("workloadSelector") is not None,
         "traffic_policy": spec.get("trafficPolicy") or None,
         "subsets": [{**subset, "labels": subset.get("labels") or {}} for subset in spec.get("subsets") or []],
+    }
+
+
+def service_entry(obj: Mapping[str, Any]) -> dict[str, Any]:
+    """Project an Istio ServiceEntry; C(endpoints) are the addresses of those that it names itself."""
+    spec = obj.get("spec", {})
+    return {
+        **identity(obj),
+        "hosts": spec.get("hosts") or [],
+        "ports": [port.get("number") for port in spec.get("ports") or []],
+        "endpoints": [endpoint.get("address", "") for endpoint in spec.get("endpoints") or []],
     }
 
 

@@ -18,6 +18,7 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._istio_holders imp
 from ansible_collections.servicemesh.tcp.plugins.module_utils._istio_names import age_key
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import (
     COLLECTION,
+    DOOR_LABEL,
     GATEWAY_LABEL,
     SET_LABEL,
     front_number,
@@ -29,6 +30,7 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._names import (
     set_manager,
     set_object_name,
 )
+from ansible_collections.servicemesh.tcp.plugins.module_utils._service_entries import Entries
 from ansible_collections.servicemesh.tcp.plugins.module_utils._smcp import as_front
 from ansible_collections.servicemesh.tcp.plugins.module_utils._targets import first_choice
 from ansible_collections.servicemesh.tcp.plugins.module_utils._tls_objects import (
@@ -58,6 +60,7 @@ class View:
         self._add_planes()
         self._fronts = _front_services(self.services.values())
         self.rules = rules_of(state)
+        self.entries = Entries(state.get("service_entries", ()))
         self.world = World(state)
         self._foreign: dict[tuple[str, str, str], tuple[dict[int, Holder], dict[int, Holder]]] = {}
 
@@ -322,7 +325,9 @@ class View:
         for item in self.gateways:
             if is_of_set(item["labels"], set_name) and item["source"]:
                 return item["source"]
-        return ""
+        doors = [item for item in self.services.values() if DOOR_LABEL in item["labels"]]
+        doors += self.state.get("routes") or []
+        return next((item["source"] for item in doors if is_of_set(item["labels"], set_name)), "")
 
 
 def view_of(state: Mapping[str, Any] | View, planned_services: Iterable[Mapping[str, Any]] = ()) -> View:

@@ -17,6 +17,7 @@ HEADS: Mapping[str, tuple[str, ...]] = {
     "planning": ("records", "foreign Gateways", "seconds", "per record, against the first row"),
     "publish": ("ports", "what", "way", "seconds", "times ours"),
     "audit": ("Services", "Gateways", "ports", "reading", "judging", "report", "whole playbook", "requests"),
+    "doors": ("door", "open and be answered", "the slowest of 100", "ask and be answered", "echoed in one session"),
     "capacity": ("ports", "gateway pod", "istiod", "from the last write to the last port's answer"),
 }
 

@@ -199,6 +199,50 @@ def a_route_to_one_version_only(chain):
     chain.state["virtual_services"][0]["tcp"][0]["destinations"].pop()
 
 
+def with_server_outside(chain, *servers):
+    """Let the port lead out of the cluster; the trial's session met nobody yet."""
+    chain.record["backend"] = {"host": list(servers), "port": 5432}
+    (port,) = port_map([chain.record], [EDGE])["ports"]
+    host, cluster = port["backend"]["host"], port["cluster"]
+    chain.state["virtual_services"][0]["tcp"][0]["destinations"][0] |= {"host": host, "port": 5432}
+    own = {"name": "own", "namespace": "gateways", "labels": set_labels("edge", "default")}
+    chain.state["service_entries"] = [{**own, "hosts": [host], "ports": [5432], "endpoints": list(servers)}]
+    chain.before = look(clusters={cluster: {}})
+    chain.after = look(sessions=1, clusters={cluster: {"192.0.2.10:5432": Endpoint(0, True, 1, 1)}})
+    chain.session = chain.outcome = "closed"
+    return cluster
+
+
+@breaks("HOP_EXTERNAL_MISSING", "the ServiceEntry for db.example.com (host edge-default-")
+def an_entry_that_went(chain):
+    with_server_outside(chain, "db.example.com")
+    chain.state["service_entries"] = []
+
+
+@breaks("HOP_EXTERNAL_EMPTY", "the gateway has no address of db.example.com")
+def a_name_that_does_not_resolve(chain):
+    cluster = with_server_outside(chain, "db.example.com")
+    chain.after.clusters[cluster].clear()
+
+
+@breaks("HOP_EXTERNAL_REFUSES", "the gateway's connection to 192.0.2.10:5432, outside of the cluster, is refused")
+def a_server_outside_that_refuses(chain):
+    with_server_outside(chain, "192.0.2.10")
+
+
+@breaks("HOP_NETWORK_POLICY", "gateways/p does not let gateway gateways/edge reach the backend's 192.0.2.10:5432")
+def no_way_out(chain):
+    with_server_outside(chain, "192.0.2.10")
+    policies(chain, "network_policies", "gateways", podSelector={}, policyTypes=["Egress"], egress=[])
+
+
+@breaks("HOP_APPLICATION", "port 8081 reaches server 192.0.2.10 at 192.0.2.10:5432, which accepts")
+def a_server_outside_that_says_something_else(chain):
+    cluster = with_server_outside(chain, "192.0.2.10")
+    chain.after = look(sessions=1, clusters={cluster: {"192.0.2.10:5432": Endpoint(1, True, 1, 0)}})
+    chain.session, chain.outcome = "no_upstream", "wrong_answer"
+
+
 @breaks("HOP_FRONT_MISSING", "gateways/edge is not there")
 def no_front(chain):
     chain.state["services"].remove(chain.front)

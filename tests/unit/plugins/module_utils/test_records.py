@@ -43,6 +43,7 @@ def test_a_record_s_defaults():
                 "probe": {"mode": "connect", "timeout": 5},
                 "was": None,
                 "adopt": False,
+                "fix_protocol": False,
                 "backend": {"namespace": "apps", "service": "echo", "ports": [9000]},
             }
         ],
@@ -265,7 +266,7 @@ def test_a_record_without_a_backend_is_one_finding():
     raw = {"name": "a", "gateway": "edge", "port": 8081}
     assert record_says(raw) == [
         "VALUE_INVALID record 'a': backend: None is not valid; every record needs its backend: namespace, service and"
-        " port."
+        " port, or host and port."
     ]
 
 
