@@ -169,7 +169,8 @@ def as_given(port: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
 
 def namespaces_of(port: Mapping[str, Any]) -> list[str]:
     """Return the namespaces of a port's backends, the first one's first."""
-    return list(dict.fromkeys(item["namespace"] for item in as_given(port)))
+    given = as_given(port)
+    return [given[0]["namespace"]] if len(given) == 1 else list(dict.fromkeys(item["namespace"] for item in given))
 
 
 def clusters_of(port: Mapping[str, Any]) -> list[str]:

@@ -13,10 +13,10 @@ from typing import Any
 from ansible_collections.servicemesh.tcp.plugins.module_utils._backends import as_given
 from ansible_collections.servicemesh.tcp.plugins.module_utils._findings import finding
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import (
-    DEFINED_BY_LABEL,
     GATEWAY_LABEL,
 )
 from ansible_collections.servicemesh.tcp.plugins.module_utils._ownership import (
+    check_definer,
     check_foreign,
     check_not_foreign,
     is_foreign,
@@ -97,18 +97,13 @@ def check_gateways(
 
 def check_owner(gateway: Mapping[str, Any], view: View, set_name: str) -> list[dict[str, str]]:
     """Check that nobody else made or defined what this gateway would be."""
-    subject = f"gateway {gateway['name']!r}"
     foreign = check_not_foreign(gateway, view)
     if foreign:
         return foreign
     taken = _check_front(gateway, view)
     if taken:
         return taken
-    deployment = view.deployments.get((gateway["namespace"], gateway["name"]))
-    holder = deployment["labels"].get(DEFINED_BY_LABEL) if deployment else None
-    if holder is not None and holder != set_name:
-        return [finding("GATEWAY_DEFINED_ELSEWHERE", subject, holder=holder, set=set_name)]
-    return []
+    return check_definer(gateway, view, set_name)
 
 
 def _check_front(gateway: Mapping[str, Any], view: View) -> list[dict[str, str]]:

@@ -73,7 +73,7 @@ def endpoint(
         "client": None,
         "backend": port["backend"],
         "milliseconds": None,
-        # The first broken hop, which tcp_diagnose finds.
+        # The first broken hop, which tcp_prove finds.
         "hop": None,
         **known,
     }

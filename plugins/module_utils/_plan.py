@@ -41,6 +41,7 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._ownership import 
     is_foreign,
     mark_steps,
     pod_selector,
+    referring,
     smcp_steps,
     unmark_steps,
 )
@@ -87,6 +88,7 @@ def gateway_plan(
     """Plan the gateways' workloads: C({steps, findings}); no steps where there is an error."""
     gateways, findings = read_gateways(raw_gateways)
     view = View(state)
+    gateways = referring(gateways, view, set_name)
     if gateways_state == "absent":
         findings += _check_removal(gateways, view, set_name)
         steps = [step for gateway in gateways if not gateway["refers"] for step in _remove_gateway(gateway, view)]
@@ -110,9 +112,11 @@ def workload_steps(
         missing = {item["namespace"] for item in gateways if not view.has_namespace(item["namespace"])}
     steps = [apply_step(namespace_object(name)) for name in sorted(missing)]
     for gateway in gateways:
+        if gateway["refers"]:
+            continue
         if is_foreign(gateway):
             steps += mark_steps(gateway, view, set_name)
-        elif not gateway["refers"]:
+        else:
             steps += _make_gateway(gateway, view, set_name)
     return steps
 

@@ -33,7 +33,7 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._istio_holders imp
 )
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import short_hash
 from ansible_collections.servicemesh.tcp.plugins.module_utils._outside import check_outside
-from ansible_collections.servicemesh.tcp.plugins.module_utils._ownership import check_ports, resolved
+from ansible_collections.servicemesh.tcp.plugins.module_utils._ownership import check_ports, referring, resolved
 from ansible_collections.servicemesh.tcp.plugins.module_utils._reading import (
     DNS_LABEL,
     DNS_LABEL_RULE,
@@ -77,7 +77,7 @@ def port_map(
     if view is not None:
         gateways, found = _with_stored(gateways, view)
         findings += found
-        gateways = [resolved(gateway, view) for gateway in gateways]
+        gateways = [resolved(gateway, view) for gateway in referring(gateways, view, set_name)]
     past = [record for record in records if is_door(record)]
     records = [record for record in records if not is_door(record)]
     by_name = {gateway["name"]: gateway for gateway in gateways}

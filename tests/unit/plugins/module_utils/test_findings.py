@@ -240,8 +240,8 @@ TEXTS = {
     ),
     "GATEWAY_DEFINED_ELSEWHERE": (
         lambda: mapped(cluster=state(deployments=[deployment("other")])),
-        "gateway 'edge': the gateway was defined by set 'other'; set 'default' may not define it again."
-        " Refer to it by name and namespace only, or change it in set 'other'.",
+        "gateway 'edge': the gateway was defined by set 'other', and set 'default' defines it otherwise: service."
+        " Refer to it by name and namespace only, write the same here, or change it in set 'other'.",
     ),
     "GATEWAY_FOREIGN": (
         lambda: mapped(cluster=state(kept("smcp", "istio-system/basic"))),

@@ -163,6 +163,7 @@ def test_a_second_set_refers_to_what_the_first_one_noted():
     assert ports_of(api) == {15021: 15021, 9000: 9000, 9001: 9001}
     assert api.object("Gateway", set_object_name("edge", "other"), "gateways")["spec"]["selector"] == PODS
     assert refusal(api, [record("b", 9001)], set_name="other", gateways=[EXISTING]) == ["GATEWAY_DEFINED_ELSEWHERE"]
+    assert publish(api, [record("b", 9001)], "other", [{**EXISTING, "pool": "9000-9009"}]) == []
     found = gateway_plan([EXISTING], read(api), "other", gateways_state="absent")["findings"]
     assert [item["code"] for item in found] == ["GATEWAY_DEFINED_ELSEWHERE", "GATEWAY_IN_USE"]
     withdraw(api)
