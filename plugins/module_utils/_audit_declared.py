@@ -10,10 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ansible_collections.servicemesh.tcp.plugins.module_utils._by_name import kind_of
 from ansible_collections.servicemesh.tcp.plugins.module_utils._door_plan import door_listeners
 from ansible_collections.servicemesh.tcp.plugins.module_utils._doors import is_door
 from ansible_collections.servicemesh.tcp.plugins.module_utils._exposure import listener_of, route_of
 from ansible_collections.servicemesh.tcp.plugins.module_utils._findings import errors, finding
+from ansible_collections.servicemesh.tcp.plugins.module_utils._http_objects import same_http
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import port_place
 from ansible_collections.servicemesh.tcp.plugins.module_utils._plan_text import ports_text
 from ansible_collections.servicemesh.tcp.plugins.module_utils._portmap import port_map
@@ -44,6 +46,7 @@ def differences(
         ("published, but not declared", there.keys() - wanted.keys()),
         ("published to another backend than declared", _moved(wanted, there)),
         ("published with other TLS settings than declared", _other_tls(wanted, there)),
+        ("published with other hosts or paths than declared", _other_http(wanted, there)),
     ):
         for namespace, gateway in sorted({key[:2] for key in keys}):
             numbers = {key[2] for key in keys if key[:2] == (namespace, gateway)}
@@ -55,7 +58,7 @@ def differences(
 
 
 def _key(item: Mapping[str, Any]) -> Key:
-    return *port_place(item), item["hash"] if item.get("tls") else None
+    return *port_place(item), item["hash"] if kind_of(item) else None
 
 
 def _moved(wanted: Mapping[Key, Mapping[str, Any]], there: Mapping[Key, Mapping[str, Any]]) -> set[Key]:
@@ -71,6 +74,13 @@ def _leads(listener: Mapping[str, Any]) -> Any:
 def _other_tls(wanted: Mapping[Key, Mapping[str, Any]], there: Mapping[Key, Mapping[str, Any]]) -> set[Key]:
     """Return the ports with other names, another certificate, or another oldest version of TLS."""
     return {key for key in wanted.keys() & there.keys() if not same_tls(wanted[key]["tls"], there[key].get("tls"))}
+
+
+def _other_http(wanted: Mapping[Key, Mapping[str, Any]], there: Mapping[Key, Mapping[str, Any]]) -> set[Key]:
+    """Return the ports with other hosts or paths."""
+    return {
+        key for key in wanted.keys() & there.keys() if not same_http(wanted[key].get("http"), there[key].get("http"))
+    }
 
 
 def _differs(set_name: str, what: str) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._audit_rows import
     youngest,
 )
 from ansible_collections.servicemesh.tcp.plugins.module_utils._destination_rules import rules_of
+from ansible_collections.servicemesh.tcp.plugins.module_utils._service_entries import Entries
 from ansible_collections.servicemesh.tcp.plugins.module_utils._state import node as project_node
 
 # The label by which implementations mark the Service of a Gateway (GEP-1762).
@@ -34,7 +35,8 @@ ROUTE_PORT = 443
 def all_rows(read: Mapping[str, Any], mesh: Mesh) -> list[dict[str, Any]]:
     """Return every way in, sorted."""
     state = read["state"]
-    found = Backends(state["services"], read["endpoints"], rules_of(state), read["members"])
+    entries = Entries(state.get("service_entries", ()))
+    found = Backends(state["services"], read["endpoints"], rules_of(state), read["members"], entries)
     by_node = {item["metadata"]["name"]: project_node(item)["addresses"] for item in read["nodes"]}
     nodes = [address for addresses in by_node.values() for address in addresses]
     fronts = _gateway_api_fronts(state["services"])

@@ -99,7 +99,7 @@ def _backends(rows: Rows) -> list[Finding]:
     found = []
     for text, group in leading.items():
         item = backends[text]
-        subject = f"Service {item['namespace']}/{item['service']}"
+        subject = f"Service {item['namespace']}/{item['service']}" if item["namespace"] else f"server {item['service']}"
         code = "BACKEND_GONE" if item["state"] == "missing" else "BACKEND_DEAD"
         found.append(about(group, code, subject, port=item["port"], doors=_doors(group)))
     return found

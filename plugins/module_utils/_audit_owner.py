@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ansible_collections.servicemesh.tcp.plugins.module_utils._fix_protocol import is_fix_manager
 from ansible_collections.servicemesh.tcp.plugins.module_utils._in_charge import (
     Mark,
     argo_mark,
@@ -106,7 +107,10 @@ def writers(metadata: Mapping[str, Any]) -> list[str]:
     entries = [
         item
         for item in metadata.get("managedFields") or []
-        if not item.get("subresource") and "f:spec" in (item.get("fieldsV1") or {})
+        if not item.get("subresource")
+        and "f:spec" in (item.get("fieldsV1") or {})
+        # It makes nobody the owner of the Service.
+        and not is_fix_manager(item.get("manager", ""))
     ]
     entries.sort(key=lambda item: item.get("time", ""), reverse=True)
     return list(dict.fromkeys(item.get("manager", "") for item in entries))

@@ -13,6 +13,7 @@ from typing import Any
 from ansible_collections.servicemesh.tcp.plugins.module_utils._audit_parts import Endpoints
 from ansible_collections.servicemesh.tcp.plugins.module_utils._audit_subsets import Members
 from ansible_collections.servicemesh.tcp.plugins.module_utils._destination_rules import Rules
+from ansible_collections.servicemesh.tcp.plugins.module_utils._service_entries import Entries, is_external
 
 # Where a chain can break, in the order in which a connection meets it.
 HOPS = ("address", "gateway", "listener", "route", "backend")
@@ -75,12 +76,18 @@ class Backends:
     """Looks up what is behind a port: Services and their ready endpoints."""
 
     def __init__(
-        self, services: Iterable[Mapping[str, Any]], endpoints: Endpoints | None, rules: Rules, members: Members
+        self,
+        services: Iterable[Mapping[str, Any]],
+        endpoints: Endpoints | None,
+        rules: Rules,
+        members: Members,
+        entries: Entries,
     ) -> None:
         self.services = {(item["namespace"], item["name"]): item for item in services}
         self._endpoints = endpoints
         self._rules = rules
         self._members = members
+        self._entries = entries
 
     def service(self, namespace: str, name: str, port: Any) -> dict[str, Any]:
         """Return a backend with its number of ready endpoints and its state.
@@ -115,8 +122,13 @@ class Backends:
         namespace, _dot, kind = rest.partition(".")
         number = int(port) if port.isdecimal() else port
         if kind.partition(".")[0] != "svc":
-            outside = {"namespace": "", "service": host, "port": number, "subset": subset}
-            return {**outside, "ready": None, "state": "outside"}
+            outside = {"namespace": "", "service": host, "port": number, "subset": subset, "ready": None}
+            entry = self._entries.of_host(host)
+            if entry:
+                outside["service"] = ",".join(entry["endpoints"])
+            # Hosts of this collection have a ServiceEntry of it; of others nobody looks for theirs.
+            gone = is_external(host) and self._entries.known and (entry is None or number not in entry["ports"])
+            return {**outside, "state": "missing" if gone else "outside"}
         found = {**self.service(namespace, service, number), "subset": subset}
         return self._of_subset(found, host, client) if subset and found["state"] in ("ready", "dead") else found
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from ansible_collections.servicemesh.tcp.plugins.module_utils._backends import backends_of
+from ansible_collections.servicemesh.tcp.plugins.module_utils._backends import backends_of, place_of
 from ansible_collections.servicemesh.tcp.plugins.module_utils._destination_rules import Theirs
 from ansible_collections.servicemesh.tcp.plugins.module_utils._findings import finding
 from ansible_collections.servicemesh.tcp.plugins.module_utils._istio_ports import HTTP
@@ -19,6 +19,8 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._names import GATE
 from ansible_collections.servicemesh.tcp.plugins.module_utils._probe_talk import NO_HTTP
 from ansible_collections.servicemesh.tcp.plugins.module_utils._read_backends import declared_protocol
 from ansible_collections.servicemesh.tcp.plugins.module_utils._selectors import labels_text
+from ansible_collections.servicemesh.tcp.plugins.module_utils._service_entries import external_hosts
+from ansible_collections.servicemesh.tcp.plugins.module_utils._texts import place_text
 from ansible_collections.servicemesh.tcp.plugins.module_utils._view import View
 
 # A backend with a subset, and the entry of the port map that it is of.
@@ -43,6 +45,38 @@ def check_rules_seen(listeners: Iterable[Mapping[str, Any]], view: View, set_nam
     return [finding("RULES_UNSEEN", f"set {set_name!r}")] if subsets and not view.rules.known else []
 
 
+def check_entries_seen(listeners: Iterable[Mapping[str, Any]], view: View, set_name: str) -> list[dict[str, str]]:
+    """Check that what goes with a set's servers outside of the cluster can be seen, and so changed or removed."""
+    if view.entries.known or not external_hosts(listeners):
+        return []
+    return [finding("EXTERNAL_UNSEEN", f"set {set_name!r}")]
+
+
+def check_external(ports: Iterable[Mapping[str, Any]], view: View) -> list[dict[str, str]]:
+    """Check servers outside of the cluster: that they are outside, and what the mesh says to every host."""
+    # Led to the address of a gateway's own front, sessions would go round for ever.
+    services = {
+        address: item
+        for item in view.services.values()
+        for address in (item.get("cluster_ip"), *item.get("external_ips", ()), *item.get("addresses", ()))
+    }
+    found = {}
+    for port in ports:
+        for item in backends_of(port):
+            for address in item.get("external", ()):
+                if address in services:
+                    values = {"address": address, "service": place_text(services[address])}
+                    found[port["name"], address] = finding("EXTERNAL_INSIDE", f"record {port['name']!r}", **values)
+            if item.get("external"):
+                rules = view.rules.theirs(item["host"], port["namespace"])
+                mode = ((rules.policy or {}).get("tls") or {}).get("mode", "DISABLE")
+                if mode != "DISABLE":
+                    values = {"rule": ", ".join(rules.names), "mode": mode, "host": item["host"]}
+                    values |= {"servers": place_of(item), "namespace": port["namespace"]}
+                    found[port["name"], item["host"]] = finding("EXTERNAL_TLS", f"record {port['name']!r}", **values)
+    return list(found.values())
+
+
 def check_protocols(ports: Iterable[Mapping[str, Any]], view: View) -> list[dict[str, str]]:
     """Find backends whose sidecars read HTTP where the record's probe says something else.
 
@@ -53,7 +87,8 @@ def check_protocols(ports: Iterable[Mapping[str, Any]], view: View) -> list[dict
     found = {}
     for port in ports:
         mode = port["probe"]["mode"]
-        for item in backends_of(port) if mode in NO_HTTP else ():
+        # What is to be mended is checked where that is.
+        for item in backends_of(port) if mode in NO_HTTP and not port.get("fix_protocol") else ():
             protocol = declared_protocol(view.services, item)
             selector = (view.services.get((item["namespace"], item["service"])) or {}).get("selector")
             if protocol not in HTTP or not selector:

@@ -121,6 +121,8 @@ def check_backends(ports: Iterable[Mapping[str, Any]], view: View) -> list[dict[
     wanted: dict[tuple[str, str, str], list[int]] = {}
     for port in ports:
         for backend in as_given(port):
+            if backend.get("external"):
+                continue
             wanted.setdefault((port["name"], backend["namespace"], backend["service"]), []).append(backend["port"])
     findings = []
     for (name, namespace, service_name), asked in wanted.items():

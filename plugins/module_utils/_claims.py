@@ -168,7 +168,8 @@ class Claims:
 
     def missing(self, namespace: str) -> dict[str, str]:
         """Return what C(CLAIM_MISSING) says of ports that no claim opens for a namespace, but for the port."""
-        values = {"key": "port", "gateway": self.gateway, "set": self.set_name, "namespace": namespace}
+        where = f"in namespace {namespace!r}" if namespace else "outside of the cluster"
+        values = {"key": "port", "gateway": self.gateway, "set": self.set_name, "where": where}
         return {**values, "given": self.given(namespace)}
 
     def findings(self) -> list[dict[str, str]]:

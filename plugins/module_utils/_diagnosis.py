@@ -13,6 +13,7 @@ import asyncio
 import socket
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.servicemesh.tcp.plugins.module_utils import _hops_door
@@ -23,6 +24,7 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._envoy import Gate
 from ansible_collections.servicemesh.tcp.plugins.module_utils._envoy_view import PodView
 from ansible_collections.servicemesh.tcp.plugins.module_utils._hops import first_broken_hop
 from ansible_collections.servicemesh.tcp.plugins.module_utils._hops_case import Case, Facts, Looks
+from ansible_collections.servicemesh.tcp.plugins.module_utils._http import probe_with_http
 from ansible_collections.servicemesh.tcp.plugins.module_utils._kinds import collection_path
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import pods_behind, set_object_name
 from ansible_collections.servicemesh.tcp.plugins.module_utils._probe import Prober, sockets_allowed
@@ -91,7 +93,7 @@ def diagnose(
     state = read(api)
     view = View(state)
     spaces = {port["namespace"] for port in ports}
-    behind = {namespace for port in ports for namespace in namespaces_of(port)}
+    behind = {namespace for port in ports for namespace in namespaces_of(port)} - {""}
     roots = {plane["namespace"] for plane in state["mesh"]["control_planes"]}
     pods = reading.lists("Pod", spaces | behind)
     # What leads past the gateways meets no Envoy that a trial could be watched by.
@@ -235,6 +237,9 @@ class _Trial:
         )
         results = asyncio.run(prober.run())
         after = meanwhile[-1] if meanwhile else self._look()
+        if meanwhile and any(port.get("http") for port in self._ports):
+            # A request is over when others are held, or comes later; what backends accepted only grows.
+            after = _with_clusters(after, self._look())
         self.looks = {place: Looks(before[place], after[place]) for place in self._wanted}
         self.answering = frozenset(item["address"] for item in results if item["connect_ms"] is not None)
         for item in results:
@@ -245,13 +250,14 @@ class _Trial:
         return [[item for item in results if item["name"] == str(index)] for index in range(len(self._ports))]
 
     def _target(self, index: int) -> dict[str, Any]:
-        """Return a trial session: nothing is said, but who comes where the gateway wants to know."""
+        """Return a trial session: nothing is said but what the gateway has to know before it asks the backend."""
         port, end = self._ports[index], self._endpoints[index]
         return {
             "name": str(index),
             "addresses": end["addresses"],
             "port": end["port"],
-            "mode": "connect",
+            # Envoy asks no backend before it has a request.
+            **(probe_with_http({}, port["http"]) if port.get("http") else {"mode": "connect"}),
             "timeout": TRIAL_TIMEOUT,
             "proxy_protocol": port["probe"].get("proxy_protocol"),
             "from": port["probe"].get("from"),
@@ -269,6 +275,19 @@ class _Trial:
             found[place], problems = self._reader.views(place[0], self._pods[place], clusters)
             self.problems += problems
         return found
+
+
+def _with_clusters(
+    views: Mapping[Place, Mapping[str, PodView]], later: Mapping[Place, Mapping[str, PodView]]
+) -> dict[Place, dict[str, PodView]]:
+    """Return looks with what a later one says of the clusters."""
+    return {
+        place: {
+            name: replace(view, clusters=later[place][name].clusters) if name in later.get(place, {}) else view
+            for name, view in pods.items()
+        }
+        for place, pods in views.items()
+    }
 
 
 def _running(labels: Mapping[str, str], pods: Sequence[Mapping[str, Any]] | None) -> list[str]:

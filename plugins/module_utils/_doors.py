@@ -61,6 +61,8 @@ WHY: Mapping[str, str] = {
     "adopt": "what was made by hand is taken over on gateways only",
     "backends": "it selects the pods of one Service, and weights and subsets are the gateway's",
     "gateway": "it leads past every gateway",
+    "fix_protocol": "no mesh is on the way that would look into what is sent",
+    "host": "it leads to pods of this cluster",
     "hosts": "it leads by address and port, and the name that a client asks for is not read",
     "node_port": "clients come to an address of their own",
     "port": "the router listens for all Routes on the same port",

@@ -17,6 +17,7 @@ from typing import Any
 from ansible_collections.servicemesh.tcp.plugins.module_utils._door_plan import door_listeners, services_of_set
 from ansible_collections.servicemesh.tcp.plugins.module_utils._doors import is_door
 from ansible_collections.servicemesh.tcp.plugins.module_utils._endpoints import endpoints
+from ansible_collections.servicemesh.tcp.plugins.module_utils._http import routes_text
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import (
     BACKEND_LABEL,
     COLLECTION,
@@ -73,10 +74,15 @@ def endpoint_maps(
     records: dict[Key, Mapping[str, Any]] = {}
     for port, found in zip(ports, endpoints(ports, services, nodes, planned=True), strict=True):
         key = (port["backend"]["namespace"], port["backend"]["service"], port["hash"])
+        if not key[0]:
+            # What is outside of the cluster has no namespace to be told in.
+            continue
         entry = {name: found[name] for name in ("gateway", "addresses", "port", "sni", "backend")}
         if is_door(port):
             entry["door"] = port["door"]
-        if found["client"]:
+        if found["http"]:
+            entry |= {"http": found["http"], "client": list((found["client"] or {}).values())}
+        elif found["client"]:
             entry |= {"client": [found["client"]["openssl"]], "stunnel": found["client"]["stunnel"]}
         else:
             entry["client"] = [client_line(port["probe"], address, found["port"]) for address in found["addresses"]]
@@ -94,6 +100,7 @@ def _endpoint_map(key: Key, record: Mapping[str, Any], entries: Sequence[Mapping
     for entry in entries:
         where = ", ".join(entry["addresses"]) or "(no address yet)"
         sni = f" (TLS server name {entry['sni']})" if entry["sni"] else ""
+        sni = f" ({routes_text(entry['http'])})" if entry.get("http") else sni
         lines.append(f"{where} port {entry['port']}{sni} leads to port {entry['backend']['port']} of Service {service}")
         lines += [f"  {line}" for line in entry["client"]]
     data = {
@@ -132,8 +139,8 @@ def _stale(plan: Mapping[str, Any], wanted: Mapping[str, Any], view: View, stays
     """Return which ConfigMaps of a set that has some are no longer wanted."""
     had = set()
     for item in [*view.listeners(wanted["set"]), *door_listeners(view, wanted["set"])]:
-        backend = backend_of(item)
-        if backend and item["hash"]:
+        backend = backend_of(item, view)
+        if backend and backend["namespace"] and item["hash"]:
             had.add((backend["namespace"], backend["service"], item["hash"]))
     if wanted["state"] == "absent":
         named = {short_hash(wanted["set"], name) for name in wanted["withdraw"]}

@@ -13,9 +13,14 @@ from typing import Any
 
 from ansible_collections.servicemesh.tcp.plugins.module_utils._backends import clusters_of, shares_text
 from ansible_collections.servicemesh.tcp.plugins.module_utils._doors import GATEWAY, NODE_PORT, ROUTE, is_door
+from ansible_collections.servicemesh.tcp.plugins.module_utils._http import client_of as http_client_of
+from ansible_collections.servicemesh.tcp.plugins.module_utils._http import routes_text
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import gateway_selector
 from ansible_collections.servicemesh.tcp.plugins.module_utils._tls import sni_of
 from ansible_collections.servicemesh.tcp.plugins.module_utils._tls_client import client_of
+
+# What of a backend is told; one outside of the cluster has only the port and C(external).
+BACKEND_SHOWN = ("namespace", "service", "port", "external")
 
 # What tcp_probe found, as people say it.
 STATES: Mapping[str, str] = {
@@ -70,6 +75,7 @@ def endpoint(
         "addresses": where[0],
         "port": where[1],
         "sni": None,
+        "http": None,
         "client": None,
         "backend": port["backend"],
         "milliseconds": None,
@@ -109,8 +115,9 @@ def endpoints(
                 port["set"],
                 (addresses, number),
                 sni=port["probe"].get("sni") or sni_of(port["tls"]) or None if port.get("tls") else None,
-                client=client_of(port, addresses, number),
-                backend={key: backend[key] for key in ("namespace", "service", "port")},
+                http=port.get("http"),
+                client=client_of(port, addresses, number) or http_client_of(port, addresses, number),
+                backend={key: backend[key] for key in BACKEND_SHOWN if key in backend},
                 **_shares(port, seen),
                 proof="planned" if planned else _proof(port, seen, probed),
                 milliseconds=_slowest(seen),
@@ -145,7 +152,7 @@ def _shares(port: Mapping[str, Any], seen: Iterable[Mapping[str, Any]]) -> dict[
         tally.update(item.get("tally", {}))
     shown = [
         {
-            **{key: item[key] for key in ("namespace", "service", "port", "weight")},
+            **{key: item[key] for key in (*BACKEND_SHOWN, "weight") if key in item},
             "subset": (item["subset"] or {}).get("name"),
         }
         for item in port["backends"]
@@ -254,6 +261,11 @@ def _door_text(item: Mapping[str, Any]) -> str:
     return "-" if door == GATEWAY else f"({door})"
 
 
+def _routes(item: Mapping[str, Any]) -> str:
+    """Write the hosts and paths of an HTTP endpoint, '' for another."""
+    return routes_text(item["http"]) if item.get("http") else ""
+
+
 def report_lines(report: Iterable[Mapping[str, Any]]) -> list[str]:
     """Return the endpoints as the lines of a table."""
     rows = [("GATEWAY", "ADDRESS", "PORT", "BACKEND", "PROOF")]
@@ -270,8 +282,8 @@ def report_lines(report: Iterable[Mapping[str, Any]]) -> list[str]:
             (
                 item["gateway"] or _door_text(item),
                 ", ".join(item["addresses"]) or "-",
-                # Records of TLS share a port.
-                " ".join(filter(None, (str(item["port"] or "-"), item.get("sni")))),
+                # Records of TLS and of HTTP share a port.
+                " ".join(filter(None, (str(item["port"] or "-"), item.get("sni"), _routes(item)))),
                 shares_text(backends) if backends else "-",
                 proof,
             )

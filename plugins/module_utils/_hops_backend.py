@@ -8,10 +8,15 @@ This module_util is **PRIVATE** and should only be used by this collection. Brea
 from __future__ import annotations
 
 from ansible_collections.servicemesh.tcp.plugins.module_utils._authorization import denied_by
-from ansible_collections.servicemesh.tcp.plugins.module_utils._backends import backends_of
+from ansible_collections.servicemesh.tcp.plugins.module_utils._backends import (
+    backend_text,
+    backends_of,
+    place_of,
+)
 from ansible_collections.servicemesh.tcp.plugins.module_utils._conditions import is_ready
 from ansible_collections.servicemesh.tcp.plugins.module_utils._hops_case import (
     Case,
+    Object,
     end_of,
     why_not_ready,
 )
@@ -20,14 +25,19 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._mtls import Setti
 from ansible_collections.servicemesh.tcp.plugins.module_utils._network_policies import End, blocking
 from ansible_collections.servicemesh.tcp.plugins.module_utils._probe_talk import SERVER_FIRST
 from ansible_collections.servicemesh.tcp.plugins.module_utils._selectors import labels_text
-from ansible_collections.servicemesh.tcp.plugins.module_utils._texts import some
+from ansible_collections.servicemesh.tcp.plugins.module_utils._texts import host_port, some
 
 Verdict = "dict[str, str] | None"
 
 
 def service(case: Case) -> Verdict:
-    """The backend's Service with its port and endpoints."""
+    """The backend's Service with its port and endpoints, or the ServiceEntry of one outside of the cluster."""
     backend = case.port["backend"]
+    if case.external:
+        entries = case.facts.view.entries
+        if not entries.known or entries.of_host(backend["host"]):
+            return None
+        return case.found("HOP_EXTERNAL_MISSING", servers=place_of(backend), host=backend["host"])
     place = f"{backend['namespace']}/{backend['service']}"
     if case.backend is None:
         return case.found("HOP_BACKEND_MISSING", service=place)
@@ -157,8 +167,10 @@ def accepts(case: Case) -> Verdict:
     if not case.tried or case.accepted:
         return None
     refused = case.grown("failed") or 0
-    where = some(f"{address}:{port}" for address, port in case.endpoints or [])
+    where = some(host_port(address, port) for address, port in case.endpoints or [])
     seen = "refused" if refused else "not answered"
+    if case.external:
+        return case.found("HOP_EXTERNAL_REFUSES", servers=backend_text(case.port["backend"]), seen=seen)
     return case.found("HOP_BACKEND_REFUSES", endpoints=where or "its endpoints", seen=seen)
 
 
@@ -188,7 +200,12 @@ def application(case: Case) -> Verdict:
     seen = bad["detail"] if bad else "it closes the session"
     return case.found(
         "HOP_APPLICATION",
-        service=" or ".join(dict.fromkeys(f"{one['namespace']}/{one['service']}" for one in backends_of(case.port))),
+        service=" or ".join(dict.fromkeys(map(_name, backends_of(case.port)))),
         endpoints=where or "its endpoints",
         seen=seen.rstrip("."),
     )
+
+
+def _name(backend: Object) -> str:
+    """Name a backend with its kind."""
+    return f"{'server' if backend.get('external') else 'Service'} {place_of(backend)}"

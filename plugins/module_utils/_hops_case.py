@@ -19,6 +19,7 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._envoy import Endp
 from ansible_collections.servicemesh.tcp.plugins.module_utils._envoy_view import PodView
 from ansible_collections.servicemesh.tcp.plugins.module_utils._findings import finding
 from ansible_collections.servicemesh.tcp.plugins.module_utils._istio_mesh import plane_of
+from ansible_collections.servicemesh.tcp.plugins.module_utils._istio_names import is_address
 from ansible_collections.servicemesh.tcp.plugins.module_utils._mtls import has_sidecar
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import pods_behind
 from ansible_collections.servicemesh.tcp.plugins.module_utils._network_policies import End
@@ -177,6 +178,11 @@ class Case:
         return backends_of(self.port)[0]["subset"]
 
     @property
+    def external(self) -> Sequence[str]:
+        """The servers outside of the cluster that the port's only backend is, none where it is a Service."""
+        return self.port["backend"].get("external") or ()
+
+    @property
     def backend(self) -> Object | None:
         """The Service behind the port."""
         backend = self.port["backend"]
@@ -201,6 +207,10 @@ class Case:
     @cached_property
     def endpoints(self) -> list[tuple[str, int]] | None:
         """The ready addresses and ports behind the backend's port, V(None) where they may not be read."""
+        if self.external:
+            # What a name stands for, only the gateway's Envoy knows.
+            found = [(address, self.port["backend"]["port"]) for address in self.external if is_address(address)]
+            return found if len(found) == len(self.external) else None
         slices = self.facts.slices.get(self.port["backend"]["namespace"])
         if slices is None or self.backend_port is None:
             return None
@@ -272,10 +282,15 @@ class Case:
         grown = self.grown("tried")
         return None if grown is None else grown > 0 or bool(self.accepted)
 
+    @property
+    def _was_answered(self) -> bool:
+        """Whether HTTP came back, which the gateway at least has sent."""
+        return any(item["state"] in ("proven", "wrong_answer") for item in (*self.results, *self.trial))
+
     @cached_property
     def arrived(self) -> bool | None:
         """Whether the trial's session reached the gateway's listener."""
-        if self.tried:
+        if self.tried or (self.port.get("http") and self._was_answered):
             return True
         counted = [
             (view.sessions, self.looks.before[name].sessions)
@@ -296,7 +311,7 @@ NOTHING = Endpoint(0, False)
 
 def _as_only(backend: Object) -> Object:
     """Return the keys of a port map's entry that leads to one of its backends only."""
-    plain = {key: backend[key] for key in ("namespace", "service", "port", "host")}
+    plain = {key: backend[key] for key in ("namespace", "service", "port", "host", "external") if key in backend}
     return {"backend": plain, "backends": [backend], "cluster": backend["cluster"]}
 
 

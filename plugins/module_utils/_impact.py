@@ -53,6 +53,8 @@ class Gateway:
     routes: dict[int, Any] = field(default_factory=dict)
     # Port to the filter chains of its TLS listener by the names that they are for.
     chains: dict[int, dict[str, Any]] = field(default_factory=dict)
+    # Port to the hosts that HTTP rules are for. Routes are told to Envoy apart from the listener, and cut nothing.
+    hosts: dict[int, set[str]] = field(default_factory=dict)
     names: dict[int, str] = field(default_factory=dict)
 
     def ports(self) -> set[int]:
@@ -161,6 +163,9 @@ def _gateway(objects: Iterable[Object | None]) -> Gateway:
                 found.names.setdefault(number, server["port"].get("name", ""))
         elif obj["kind"] == "VirtualService":
             by_name.add_rules(spec)
+            for rule in spec.get("http") or []:
+                for match in rule.get("match") or []:
+                    found.hosts.setdefault(match.get("port"), set()).update(spec.get("hosts") or [])
             for rule in spec.get("tcp") or []:
                 for match in rule.get("match") or []:
                     if match.get("port"):
@@ -193,6 +198,9 @@ def _of_the_port(port: int, before: Gateway, after: Gateway) -> Iterator[tuple[s
         yield "drains", "its destination changes"
     if port in after.servers and port not in before.servers:
         yield "opens", "new"
+    new = sorted(after.hosts.get(port, set()) - before.hosts.get(port, set()))
+    if new and port in before.hosts:
+        yield "opens", f"new is {new[0]}"
     if port in after.routes and port not in before.routes:
         yield "opens", "new"
 

@@ -34,12 +34,13 @@ def full_host(host: str, namespace: str, domain: str) -> str:
 
     pilot/pkg/model/config.go, ResolveShortnameToFQDN; an address or a name with a dot stays.
     """
-    if not host or host == "*" or "." in host or _is_address(host):
+    if not host or host == "*" or "." in host or is_address(host):
         return host
     return f"{host}.{namespace}.svc.{domain}"
 
 
-def _is_address(host: str) -> bool:
+def is_address(host: str) -> bool:
+    """Tell whether a host is written as an IP address."""
     try:
         ipaddress.ip_address(host)
     except ValueError:

@@ -58,6 +58,7 @@ KINDS: Mapping[str, Kind] = {
     "Secret": Kind("v1", "secrets"),
     "Service": Kind("v1", "services"),
     "ServiceAccount": Kind("v1", "serviceaccounts"),
+    "ServiceEntry": Kind("networking.istio.io/v1beta1", "serviceentries"),
     "ServiceMeshControlPlane": Kind("maistra.io/v2", "servicemeshcontrolplanes"),
     "ServiceMeshMember": Kind("maistra.io/v1", "servicemeshmembers"),
     "ServiceMeshMemberRoll": Kind("maistra.io/v1", "servicemeshmemberrolls"),

@@ -13,7 +13,11 @@ from typing import Any
 
 from ansible_collections.servicemesh.tcp.plugins.module_utils import _exposure
 from ansible_collections.servicemesh.tcp.plugins.module_utils._adopt import adoption_steps
-from ansible_collections.servicemesh.tcp.plugins.module_utils._backend_checks import check_rules_seen
+from ansible_collections.servicemesh.tcp.plugins.module_utils._backend_checks import (
+    check_entries_seen,
+    check_rules_seen,
+)
+from ansible_collections.servicemesh.tcp.plugins.module_utils._by_name import kind_of
 from ansible_collections.servicemesh.tcp.plugins.module_utils._capacity import check_capacity
 from ansible_collections.servicemesh.tcp.plugins.module_utils._checks import (
     check_gateways,
@@ -25,6 +29,12 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._destination_rules
 from ansible_collections.servicemesh.tcp.plugins.module_utils._door_plan import door_listeners, door_steps
 from ansible_collections.servicemesh.tcp.plugins.module_utils._doors import is_door
 from ansible_collections.servicemesh.tcp.plugins.module_utils._findings import errors, finding
+from ansible_collections.servicemesh.tcp.plugins.module_utils._fix_protocol import (
+    fix_steps,
+    kept_fixes,
+    observed_fixes,
+    wanted_fixes,
+)
 from ansible_collections.servicemesh.tcp.plugins.module_utils._gateways import read_gateways
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import (
     GATEWAY_LABEL,
@@ -46,6 +56,10 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._ownership import 
     unmark_steps,
 )
 from ansible_collections.servicemesh.tcp.plugins.module_utils._plan_text import port_ranges
+from ansible_collections.servicemesh.tcp.plugins.module_utils._service_entries import (
+    entry_objects,
+    with_former_ports,
+)
 from ansible_collections.servicemesh.tcp.plugins.module_utils._steps import (
     Step,
     apply_step,
@@ -182,8 +196,9 @@ def exposure_plan(
     withdrawn = withdrawn_listeners(wanted, observed, former_hashes(ports, set_name))
     findings = _check_shrinking(wanted, observed, withdrawn, set_name, allow_withdraw, source, view) if prune else []
     findings += check_rules_seen(observed, view, set_name)
+    findings += check_entries_seen([*wanted, *observed], view, set_name)
+    kept = [] if prune else _kept(withdrawn, wanted)
     if not prune:
-        kept = _kept(withdrawn, wanted)
         wanted += kept
         findings += _say_kept(kept, set_name)
     gateways = port_map.get("gateways", [])
@@ -191,9 +206,11 @@ def exposure_plan(
     on_gateways, past = _parted(wanted)
     steps = _set_steps(on_gateways, _parted(observed)[0], view, set_name, source, gateways, adoption)
     findings += check_capacity(gateways, one_per_port(on_gateways), steps, view, set_name)
+    fixes = wanted_fixes(ports, view), kept_fixes(kept, observed_fixes(view, set_name))
+    mending, giving_back = fix_steps(fixes, view, set_name)
     opening, closing = door_steps(_parted(ports)[1], past, view, set_name, source)
     # A record that moves to another door is reached by the new one before the old one goes.
-    steps = [*opening, *steps, *closing]
+    steps = [*mending, *opening, *steps, *closing, *giving_back]
     closed = closed_ports(observed, wanted, view, set_name)
     return {"ports": ports, **_result(steps, [*mapped, *findings], withdrawn if prune else [], closed)}
 
@@ -203,14 +220,14 @@ def _kept(withdrawn: Iterable[Mapping[str, Any]], wanted: Iterable[Mapping[str, 
 
     A port of names is shared with those that stay on it; a plain one is somebody's alone.
     """
-    by_names = {port_place(item): bool(item.get("tls")) for item in wanted}
+    by_names = {port_place(item): kind_of(item) for item in wanted}
     kept = []
     for item in withdrawn:
         shared = by_names.get(port_place(item))
         if is_door(item) and any(item["service"] == other["service"] for other in wanted if is_door(other)):
             # The Service of a door is one record's, and has just the ports that the record says.
             continue
-        if item["host"] and (shared is None or (shared and item.get("tls"))):
+        if item["host"] and (shared is None or (shared and shared == kind_of(item))):
             kept.append(item)
     return kept
 
@@ -227,13 +244,15 @@ def withdrawal_plan(
         for digest, name in sorted(hashes.items(), key=lambda item: item[1])
         if digest not in {item["hash"] for item in observed}
     ]
-    findings += check_rules_seen(observed, view, set_name)
+    findings += check_rules_seen(observed, view, set_name) + check_entries_seen(observed, view, set_name)
     kept = [item for item in observed if names and item["hash"] not in hashes and item["host"]]
     gone = [item for item in observed if item not in kept]
+    fixes = kept_fixes(kept, observed_fixes(view, set_name))
+    mending, giving_back = fix_steps([fixes], view, set_name)
     # The set keeps the source that it was last written from: a withdrawal is no new declaration.
     on_gateways, past = _parted(kept)
-    steps = _set_steps(on_gateways, _parted(observed)[0], view, set_name, view.source_of(set_name))
-    steps += door_steps([], past, view, set_name, "")[1]
+    steps = [*mending, *_set_steps(on_gateways, _parted(observed)[0], view, set_name, view.source_of(set_name))]
+    steps += [*door_steps([], past, view, set_name, "")[1], *giving_back]
     return _result(steps, findings, gone, closed_ports(observed, kept, view, set_name, hashes))
 
 
@@ -345,7 +364,8 @@ def _set_steps(
     definitions = {(item["namespace"], item["name"]): item for item in gateways}
     present = _routes_of(view, set_name)
     # A removal that was stopped leaves rules where there is neither port nor server any more.
-    for place in sorted({*before, *after, *present, *view.rules.places(set_name)}):
+    left = {*view.rules.places(set_name), *view.entries.places(set_name)}
+    for place in sorted({*before, *after, *present, *left}):
         namespace, gateway = place
         listeners = after.get(place, [])
         doors = one_per_port(listeners)
@@ -359,7 +379,7 @@ def _set_steps(
             opened, closed = share_steps(defined, doors, leaving, view, set_name, foreign)
         opening += opened
         routes = _exposure.virtual_services(gateway, namespace, set_name, listeners)
-        subsets, surplus = _rule_steps(place, listeners, view, set_name)
+        needed, surplus = _needed_steps(place, listeners, view, set_name)
         name = set_object_name(gateway, set_name)
         if listeners:
             reachable = [*listeners, *(leaving if closed else [])]
@@ -369,7 +389,7 @@ def _set_steps(
                     apply_step(_exposure.network_policy(gateway, namespace, set_name, reachable, selector), manager)
                 )
             routing += [
-                *subsets,
+                *needed,
                 apply_step(_exposure.istio_gateway(gateway, namespace, set_name, listeners, source, selector), manager),
                 *(apply_step(item, manager) for item in routes),
             ]
@@ -391,22 +411,28 @@ def _set_steps(
     return [*opening, *routing, *adoption, *closing]
 
 
-def _rule_steps(
+def _needed_steps(
     place: Place, listeners: Sequence[Mapping[str, Any]], view: View, set_name: str
 ) -> tuple[list[Step], list[Step]]:
-    """Return the steps that give a set its subsets before routes lead to them, and that take away those left over."""
+    """Return the steps that give a set what its routes need before they lead there, and that take away what is left.
+
+    Those are the subsets of its backends, and the servers outside of the cluster.
+    """
     manager = set_manager(set_name)
-    observed = view.rules.of_set(place, set_name)
     opening, closing = [], []
-    objects = rule_objects(place, set_name, listeners, view.rules)
-    for obj in objects:
-        first = with_former(obj, observed)
-        opening.append(apply_step(first, manager))
-        if first != obj:
-            closing.append(apply_step(obj, manager))
-    names = {obj["metadata"]["name"] for obj in objects}
-    surplus = sorted(item["name"] for item in observed if item["name"] not in names)
-    closing += [remove_step(bare_object("DestinationRule", name, place[0])) for name in surplus]
+    for kind, objects, observed, with_what_is in (
+        ("DestinationRule", rule_objects(place, set_name, listeners, view.rules), view.rules, with_former),
+        ("ServiceEntry", entry_objects(place, set_name, listeners, view.entries), view.entries, with_former_ports),
+    ):
+        there = observed.of_set(place, set_name)
+        for obj in objects:
+            first = with_what_is(obj, there)
+            opening.append(apply_step(first, manager))
+            if first != obj:
+                closing.append(apply_step(obj, manager))
+        names = {obj["metadata"]["name"] for obj in objects}
+        surplus = sorted(item["name"] for item in there if item["name"] not in names)
+        closing += [remove_step(bare_object(kind, name, place[0])) for name in surplus]
     return opening, closing
 
 

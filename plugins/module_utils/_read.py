@@ -83,6 +83,7 @@ def read_mesh(reader: Reader) -> dict[str, Any]:
         lambda path: api.metadata(path, labelSelector=_state_mesh.GATEWAY_PODS) if served else [],
     )
     rules = reader.known_items("DestinationRule")
+    entries = reader.known_items("ServiceEntry", f"{MANAGED_BY_LABEL}={COLLECTION}")
     smcps = reader.known_items("ServiceMeshControlPlane")
     return {
         "mesh": {
@@ -96,6 +97,7 @@ def read_mesh(reader: Reader) -> dict[str, Any]:
         "gateways": project("Gateway", _state.gateway) if served else [],
         "virtual_services": project("VirtualService", _state.virtual_service) if served else [],
         "destination_rules": None if rules is None else [_state.destination_rule(item) for item in rules],
+        "service_entries": None if entries is None else [_state.service_entry(item) for item in entries],
         "workloads": _state_mesh.workloads(pods or [], parse),
         "deployments": project("Deployment", _state.deployment, GATEWAY_LABEL),
         "smcps": None if smcps is None else [_state_smcp.smcp(item) for item in smcps],

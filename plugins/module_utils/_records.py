@@ -20,6 +20,8 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._backends import (
 )
 from ansible_collections.servicemesh.tcp.plugins.module_utils._doors import (
     GATEWAY,
+    WHY,
+    cannot,
     check_proof,
     narrow,
     read_door,
@@ -28,6 +30,7 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._doors import (
     read_door_tls,
 )
 from ansible_collections.servicemesh.tcp.plugins.module_utils._findings import finding
+from ansible_collections.servicemesh.tcp.plugins.module_utils._http import check_request, probe_with_http, read_http
 from ansible_collections.servicemesh.tcp.plugins.module_utils._probe_talk import (
     KEYS_OF,
     MODES,
@@ -56,9 +59,10 @@ RECORD_KEYS = words(
     " adopt scope service"
 )
 RECORD_BUILT = words(
-    "name gateway port target_port node_port backend backends protocol tls hosts probe was adopt door service"
+    "name gateway port target_port node_port backend backends protocol tls hosts paths fix_protocol probe was adopt"
+    " door service"
 )
-BACKEND_RULE = "every record needs its backend: namespace, service and port"
+BACKEND_RULE = "every record needs its backend: namespace, service and port, or host and port"
 PROBE_KEYS = frozenset(["mode", "timeout", *TALK_KEYS])
 PROBE_MODES = (*MODES, "none")
 
@@ -105,15 +109,18 @@ def _read_record(raw: Mapping[str, Any], subject: str) -> tuple[dict[str, Any], 
         problems.invalid("service", raw["service"], "a gateway's front Service is described where the gateway is")
     protocol = _protocol(problems, raw.get("protocol", "tcp"))
     tls = read_tls(problems, raw, protocol)
+    http = read_http(problems, raw, protocol)
     record: dict[str, Any] = {
         "name": name,
         "gateway": read_label(problems, "gateway", raw.get("gateway")),
         "ports": read_ports(problems, "port", raw.get("port"), auto=True, proxied=True),
         "protocol": protocol,
         "tls": tls,
-        "probe": _probe(problems, probe_with_tls(raw.get("probe", {}), tls)),
+        "http": http,
+        "probe": _probe(problems, probe_with_http(probe_with_tls(raw.get("probe", {}), tls), http)),
         "was": _was(problems, raw.get("was"), name),
         "adopt": read_flag(problems, "adopt", raw.get("adopt", False)),
+        "fix_protocol": read_flag(problems, "fix_protocol", raw.get("fix_protocol", False)),
     }
     count = len(record["ports"])
     record["target_ports"] = _beside(problems, "target_port", raw, count, low=1024, proxied=True)
@@ -127,7 +134,17 @@ def _read_record(raw: Mapping[str, Any], subject: str) -> tuple[dict[str, Any], 
     elif set(raw) <= RECORD_BUILT:
         # A misspelt or unbuilt key in its place has its finding already.
         problems.invalid("backend", None, BACKEND_RULE)
+    external = [item for item in (record.get("backend", {}), *record.get("backends", ())) if item.get("external")]
+    if http and external:
+        problems.add("KEY_NOT_BUILT", key="backend.host with protocol: http")
+    if record["fix_protocol"] and http:
+        problems.invalid("fix_protocol", True, "it is for records that carry bytes, and this one carries HTTP")
+    elif record["fix_protocol"] and external:
+        problems.invalid(
+            "fix_protocol", True, "it is for the ports of Services, and a backend is outside of the cluster"
+        )
     check_talk(problems, tls, raw.get("probe"), record["probe"]["mode"], record.get("backend", {}).get("ports", ()))
+    check_request(problems, http, record["probe"]["mode"])
     return record, problems.findings
 
 
@@ -143,15 +160,19 @@ def _read_past_gateways(problems: Problems, raw: Mapping[str, Any], door: str) -
         "ports": ports,
         "protocol": "tls" if tls else "tcp",
         "tls": tls,
+        "http": None,
         "probe": _probe(problems, probe_with_tls(given.get("probe", {}), tls)),
         "was": None,
         "adopt": False,
+        "fix_protocol": False,
         "target_ports": [None] * len(ports),
         "node_ports": _beside(problems, "node_port", given, len(ports)),
         "service": read_door_service(problems, door, given.get("service", {})),
     }
     if "backend" in given:
         record["backend"] = read_backend(problems, "backend", given["backend"], len(ports), BACKEND_KEYS)
+        if record["backend"].get("external"):
+            cannot(problems, door, "backend.host", WHY["host"])
     elif set(raw) <= RECORD_BUILT:
         problems.invalid("backend", None, BACKEND_RULE)
     check_proof(problems, door, record["probe"]["mode"])
@@ -164,7 +185,7 @@ def _several(problems: Problems, record: dict[str, Any], raw: Any) -> None:
     backends = read_backends(problems, raw, len(record["ports"]))
     if not backends:
         return
-    first = {key: backends[0][key] for key in ("namespace", "service", "ports")}
+    first = {key: backends[0][key] for key in ("namespace", "service", "ports", "external") if key in backends[0]}
     record["backend"] = first
     if not is_plain(backends):
         if record["tls"]:
@@ -192,9 +213,6 @@ def _beside(problems: Problems, key: str, raw: Mapping[str, Any], count: int, **
 
 def _protocol(problems: Problems, value: Any) -> str:
     """Read the protocol of a record."""
-    if value == "http":
-        problems.add("KEY_NOT_BUILT", key=f"protocol: {value}")
-        return value
     if value == "udp":
         problems.add("PROTOCOL_UDP")
         return value
@@ -231,8 +249,8 @@ def _check_renamed(records: Iterable[Mapping[str, Any]]) -> list[dict[str, str]]
 
 def entries(record: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return one entry for each port of a record, with C(port) as V(None) where it is to be found by C(auto)."""
-    same = {key: record[key] for key in ("name", "gateway", "protocol", "tls", "probe", "was", "adopt")}
-    same |= {key: record[key] for key in ("door", "service") if key in record}
+    same = {key: record[key] for key in ("name", "gateway", "protocol", "tls", "http", "probe", "was", "adopt")}
+    same |= {key: record[key] for key in ("fix_protocol", "door", "service") if key in record}
     several = record.get("backends", ())
     columns = zip(record["ports"], record["target_ports"], record["node_ports"], strict=True)
     return [

@@ -16,7 +16,39 @@ RULES: Mapping[str, Rule] = {
         "error",
         "port {port} of backend Service {service} is declared as {protocol}, so the sidecars of its pods wait for HTTP"
         " requests, and what the record's probe says is none (mode {mode}).",
-        "Have the Service's port named tcp-... or given appProtocol tcp by its owner.",
+        "Have the Service's port named tcp-... or given appProtocol tcp by its owner, or have it mended with"
+        " fix_protocol: true in the record.",
+    ),
+    "EXTERNAL_INSIDE": Rule(
+        "error",
+        "backend host {address} is an address of Service {service} of this cluster.",
+        "Write the backend as namespace and service; the gateway then knows its pods, and its claims hold.",
+    ),
+    "EXTERNAL_TLS": Rule(
+        "error",
+        "DestinationRule {rule} holds for every host, {host} among them, and has the gateway speak TLS (mode {mode}) to"
+        " {servers}, which is outside of the mesh.",
+        "Have that rule name the hosts of the mesh only (*.local, since Istio finds out about mTLS by itself), or write"
+        " one into namespace {namespace} for *.servicemesh-tcp.external with tls.mode DISABLE.",
+    ),
+    "EXTERNAL_UNSEEN": Rule(
+        "error",
+        "a backend of it is outside of the cluster, and there is no right to list ServiceEntries: what is left over of"
+        " former ones is not seen.",
+        "Grant the right; docs/rbac.yaml holds all that publishing needs.",
+    ),
+    "PROTOCOL_HELD": Rule(
+        "error",
+        "appProtocol of port {port} of backend Service {service} is {value!r}, said by {holder}, and fix_protocol"
+        " writes only what nobody else says.",
+        "Have its owner say tcp there, or take fix_protocol out of the record.",
+    ),
+    "PROTOCOL_WRITTEN": Rule(
+        "warning",
+        "fix_protocol writes appProtocol tcp on port {port} of Service {service}, WHICH IS SOMEBODY ELSE'S; sidecars"
+        " take up their listeners for that port anew, which ends the sessions that it has within the mesh.",
+        "Tell its owner: when a file or chart of his says another appProtocol, or leaves the port out, one of the two"
+        " is refused. It is taken back when no record asks for it any more.",
     ),
     "PROTOCOL_UDP": Rule(
         "error",

@@ -20,7 +20,7 @@ RULES: Mapping[str, Rule] = {
     ),
     "HOP_APPLICATION": Rule(
         "error",
-        "port {port} reaches Service {service} at {endpoints}, which accepts the connection, but: {seen}.",
+        "port {port} reaches {service} at {endpoints}, which accepts the connection, but: {seen}.",
         "Look at the application: its log, what it speaks, and whether it is the one that the record means; or mend the"
         " record's probe.",
     ),
@@ -60,6 +60,22 @@ RULES: Mapping[str, Rule] = {
         "error",
         "AuthorizationPolicy {policies} does not let in {client} on pod port {target}.",
         "Allow it there (ports are those of the pod, not of the Service), or prove from an address that is let in.",
+    ),
+    "HOP_EXTERNAL_EMPTY": Rule(
+        "error",
+        "the gateway has no address of {servers}, which is outside of the cluster: {seen}.",
+        "Look whether the gateway's pods can resolve the name: the cluster's DNS asks for it, not this machine.",
+    ),
+    "HOP_EXTERNAL_MISSING": Rule(
+        "error",
+        "the ServiceEntry for {servers} (host {host}) is not there.",
+        "Run expose_tcp, which makes it; if it goes again, somebody removes it.",
+    ),
+    "HOP_EXTERNAL_REFUSES": Rule(
+        "error",
+        "the gateway's connection to {servers}, outside of the cluster, is {seen}.",
+        "Look whether a server listens there, and whether anything lets no pods of this cluster out or in: a firewall,"
+        " an EgressFirewall of OpenShift, the server's own allow list, a missing route.",
     ),
     "HOP_FIREWALL": Rule(
         "error",

@@ -34,8 +34,7 @@ RULES: Mapping[str, Rule] = {
     ),
     "CLAIM_MISSING": Rule(
         "error",
-        "{key} {port} of gateway {gateway} is not open to set {set!r} for backends in namespace {namespace!r}; its"
-        " claims open {given}.",
+        "{key} {port} of gateway {gateway} is not open to set {set!r} for backends {where}; its claims open {given}.",
         "Choose ports that are open, or have a claim added where the gateway is defined.",
     ),
     "CLASH_ELSEWHERE": Rule(

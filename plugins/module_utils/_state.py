@@ -12,11 +12,13 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ansible_collections.servicemesh.tcp.plugins.module_utils._definition import read_stored
+from ansible_collections.servicemesh.tcp.plugins.module_utils._http_objects import project
 from ansible_collections.servicemesh.tcp.plugins.module_utils._in_charge import in_charge
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import (
     DEFINITION_ANNOTATION,
     ONBOARDING_MANAGER,
     SOURCE_ANNOTATION,
+    is_ours,
 )
 from ansible_collections.servicemesh.tcp.plugins.module_utils._providers import load_balancer_annotations
 from ansible_collections.servicemesh.tcp.plugins.module_utils._tls_objects import RECORDS_ANNOTATION, read_note
@@ -125,10 +127,14 @@ def gateway(obj: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def virtual_service(obj: Mapping[str, Any]) -> dict[str, Any]:
-    """Project an Istio VirtualService: TCP and TLS rules with their destinations, and whether it has HTTP rules."""
+    """Project an Istio VirtualService: TCP and TLS rules with their destinations, and whether it has HTTP rules.
+
+    C(routes) are the HTTP rules of this collection's own; those of others may be many, and nothing is asked of them.
+    """
     spec = obj.get("spec", {})
+    known = identity(obj)
     return {
-        **identity(obj),
+        **known,
         "hosts": spec.get("hosts") or [],
         "gateways": spec.get("gateways") or [],
         "export_to": spec.get("exportTo") or [],
@@ -139,6 +145,7 @@ def virtual_service(obj: Mapping[str, Any]) -> dict[str, Any]:
             for rule in spec.get("tls") or []
         ],
         "http": bool(spec.get("http")),
+        "routes": project(spec.get("http") or [], _destinations) if is_ours(known["labels"]) else [],
     }
 
 
@@ -151,16 +158,21 @@ def _rule(rule: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "ports": [match.get("port") or None for match in matches],
         "match_gateways": [match.get("gateways") or [] for match in matches],
-        "destinations": [
-            {
-                "host": route.get("destination", {}).get("host", ""),
-                "port": route.get("destination", {}).get("port", {}).get("number"),
-                "subset": route.get("destination", {}).get("subset", ""),
-                "weight": route.get("weight", 0),
-            }
-            for route in rule.get("route") or []
-        ],
+        "destinations": _destinations(rule),
     }
+
+
+def _destinations(rule: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Project where a rule leads."""
+    return [
+        {
+            "host": route.get("destination", {}).get("host", ""),
+            "port": route.get("destination", {}).get("port", {}).get("number"),
+            "subset": route.get("destination", {}).get("subset", ""),
+            "weight": route.get("weight", 0),
+        }
+        for route in rule.get("route") or []
+    ]
 
 
 def destination_rule(obj: Mapping[str, Any]) -> dict[str, Any]:
@@ -173,6 +185,17 @@ def destination_rule(obj: Mapping[str, Any]) -> dict[str, Any]:
         "selects": spec.get("workloadSelector") is not None,
         "traffic_policy": spec.get("trafficPolicy") or None,
         "subsets": [{**subset, "labels": subset.get("labels") or {}} for subset in spec.get("subsets") or []],
+    }
+
+
+def service_entry(obj: Mapping[str, Any]) -> dict[str, Any]:
+    """Project an Istio ServiceEntry; C(endpoints) are the addresses of those that it names itself."""
+    spec = obj.get("spec", {})
+    return {
+        **identity(obj),
+        "hosts": spec.get("hosts") or [],
+        "ports": [port.get("number") for port in spec.get("ports") or []],
+        "endpoints": [endpoint.get("address", "") for endpoint in spec.get("endpoints") or []],
     }
 
 

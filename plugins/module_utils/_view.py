@@ -10,7 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ansible_collections.servicemesh.tcp.plugins.module_utils._by_name import KIND_OF_SERVER, KINDS, shared_port_name
 from ansible_collections.servicemesh.tcp.plugins.module_utils._destination_rules import rules_of
+from ansible_collections.servicemesh.tcp.plugins.module_utils._http_objects import observed as observed_http
 from ansible_collections.servicemesh.tcp.plugins.module_utils._istio import World
 from ansible_collections.servicemesh.tcp.plugins.module_utils._istio_holders import Holder, foreign_listeners
 from ansible_collections.servicemesh.tcp.plugins.module_utils._istio_names import age_key
@@ -28,13 +30,13 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._names import (
     set_manager,
     set_object_name,
 )
+from ansible_collections.servicemesh.tcp.plugins.module_utils._service_entries import Entries
 from ansible_collections.servicemesh.tcp.plugins.module_utils._smcp import as_front
 from ansible_collections.servicemesh.tcp.plugins.module_utils._targets import first_choice
 from ansible_collections.servicemesh.tcp.plugins.module_utils._tls_objects import (
     NOWHERE,
     observed,
     rule_object_name,
-    shared_port_name,
 )
 
 
@@ -52,11 +54,18 @@ class View:
         # Oldest first: Istio lets the older of two servers on a port win.
         self.gateways = sorted(state["gateways"], key=age_key)
         self.virtual_services = {(item["namespace"], item["name"]): item for item in state["virtual_services"]}
+        # A set's VirtualServices with HTTP rules by the namespace and name of the gateway, and the set.
+        self._with_routes: dict[tuple[str, str, str], list[Mapping[str, Any]]] = {}
+        for item in self.virtual_services.values():
+            if item.get("routes"):
+                key = (item["namespace"], item["labels"].get(GATEWAY_LABEL, ""), item["labels"].get(SET_LABEL, ""))
+                self._with_routes.setdefault(key, []).append(item)
         self.deployments = {(item["namespace"], item["name"]): item for item in state["deployments"]}
         self._planes: dict[tuple[str, str], Mapping[str, Any]] = {}
         self._add_planes()
         self._fronts = _front_services(self.services.values())
         self.rules = rules_of(state)
+        self.entries = Entries(state.get("service_entries", ()))
         self.world = World(state)
         self._foreign: dict[tuple[str, str, str], tuple[dict[int, Holder], dict[int, Holder]]] = {}
 
@@ -270,23 +279,29 @@ class View:
                     (namespace, rule_object_name(gateway, set_name, port, digest))
                 ),
             )
-            leads = destinations.get(number) or [NOWHERE]
-            several = len(leads) > 1 or leads[0].get("subset")
-            plain = {"hash": record_hash(port_name), "destination": leads[0]}
-            if several:
-                plain["destinations"] = self._with_labels(leads, place, set_name)
+            kind = next((KIND_OF_SERVER.get(server["protocol"], "") for server in servers.get(number, ())), "")
+            if kind == "http":
+                records = self.http_records(place, set_name, number)
+            plain = {"hash": record_hash(port_name), "destinations": destinations.get(number) or [NOWHERE]}
             for item in records or [plain]:
+                leads = item.get("destinations") or [item.get("destination", NOWHERE)]
+                several = len(leads) > 1 or leads[0].get("subset")
                 result.append(
                     {
                         **common,
-                        "port_name": shared_port_name(number) if by_name else port_name,
+                        "port_name": shared_port_name(kind, number) if kind else port_name,
                         "hash": item["hash"],
-                        "host": item["destination"]["host"],
-                        "backend_port": item["destination"]["port"],
-                        **{key: item[key] for key in ("tls", "destinations") if key in item},
+                        "host": leads[0]["host"],
+                        "backend_port": leads[0]["port"],
+                        **{key: item[key] for key in KINDS if key in item},
+                        **({"destinations": self._with_labels(leads, place, set_name)} if several else {}),
                     }
                 )
         return result
+
+    def http_records(self, place: tuple[str, str], set_name: str, port: int) -> list[dict[str, Any]]:
+        """Return the HTTP records that a set has on a port of the gateway at a place, read back from its rules."""
+        return observed_http(port, self._with_routes.get((*place, set_name), ()))
 
     def _with_labels(
         self, destinations: Iterable[Mapping[str, Any]], place: tuple[str, str], set_name: str

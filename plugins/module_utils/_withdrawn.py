@@ -13,8 +13,10 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ansible_collections.servicemesh.tcp.plugins.module_utils._by_name import kind_of
 from ansible_collections.servicemesh.tcp.plugins.module_utils._door_plan import closed_at
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import port_place, short_hash
+from ansible_collections.servicemesh.tcp.plugins.module_utils._service_entries import is_external
 from ansible_collections.servicemesh.tcp.plugins.module_utils._tls import one_per_port
 
 if TYPE_CHECKING:
@@ -69,7 +71,7 @@ def closed_ports(
         front = view.services.get((item["namespace"], item["service"]), {"ports": [], "managers": {}})
         if port_place(item) in kept:
             continue
-        if item.get("tls") and (item.get("lent") or item["port"] in view.ports_of_other_sets(front, set_name)):
+        if kind_of(item) and (item.get("lent") or item["port"] in view.ports_of_other_sets(front, set_name)):
             continue
         node_ports = [port["node_port"] for port in front["ports"] if port["port"] == item["port"]]
         closed.append(
@@ -77,16 +79,23 @@ def closed_ports(
                 **{key: item[key] for key in ("namespace", "gateway", "service", "port", "target_port")},
                 "name": (names or {}).get(item["hash"] or "", ""),
                 "node_port": node_ports[0] if node_ports else None,
-                "backend": backend_of(item),
+                "backend": backend_of(item, view),
                 **closed_at(item, view),
             }
         )
     return closed
 
 
-def backend_of(listener: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Return the Service that a listener leads to; one without a rule (a run that was stopped) leads nowhere."""
+def backend_of(listener: Mapping[str, Any], view: View) -> dict[str, Any] | None:
+    """Return the Service that a listener leads to; one without a rule (a run that was stopped) leads nowhere.
+
+    One outside of the cluster is known by what its ServiceEntry names, or else by that one's host.
+    """
     if not listener["host"]:
         return None
+    if is_external(listener["host"]):
+        entry = view.entries.of_host(listener["host"])
+        external = entry["endpoints"] if entry else [listener["host"]]
+        return {"namespace": "", "service": "", "port": listener["backend_port"], "external": external}
     service, namespace = listener["host"].split(".")[:2]
     return {"namespace": namespace, "service": service, "port": listener["backend_port"]}

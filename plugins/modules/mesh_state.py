@@ -158,7 +158,7 @@ mesh:
     virtual_services:
       description:
         - All Istio VirtualServices with hosts, gateways, C(exportTo), TCP and TLS rules, and whether they have HTTP
-          rules.
+          rules. C(routes) are the HTTP rules of this collection's own.
         - A rule's C(ports), C(match_gateways) and C(sni) have one entry per match; a port of null is any port.
         - C(records) says whose the TLS rules of a set of this collection are, by port and first name.
       type: list
@@ -175,6 +175,13 @@ mesh:
       description:
         - All Istio DestinationRules with their host, C(exportTo), traffic policy and subsets. C(selects) tells that
           one is for some workloads of its namespace only. Null where there is no right to list them.
+      type: list
+      elements: dict
+      returned: success
+    service_entries:
+      description:
+        - The Istio ServiceEntries of this collection with their hosts, the numbers of their ports and the addresses of
+          their endpoints. Null where there is no right to list them.
       type: list
       elements: dict
       returned: success

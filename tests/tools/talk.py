@@ -3,20 +3,26 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Be a plain TCP client: send one line, print the line that comes back; exit 1 when none does.
 
+With a name and an authority's certificate it talks within TLS, asks for that name and verifies it.
+
 Knows nothing of the collection, since it judges it.
 
-Usage: talk.py ADDRESS PORT TEXT
+Usage: talk.py ADDRESS PORT TEXT [NAME CA_FILE]
 """
 
 from __future__ import annotations
 
 import socket
+import ssl
 import sys
 
 if __name__ == "__main__":
-    address, port, text = sys.argv[1:]
+    address, port, text, *tls = sys.argv[1:]
     try:
-        with socket.create_connection((address, int(port)), timeout=5) as connection:
+        with socket.create_connection((address, int(port)), timeout=5) as plain:
+            connection = plain
+            if tls:
+                connection = ssl.create_default_context(cafile=tls[1]).wrap_socket(plain, server_hostname=tls[0])
             connection.sendall(f"{text}\n".encode())
             answer = connection.makefile().readline()
     except OSError as error:

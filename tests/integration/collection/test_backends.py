@@ -239,3 +239,26 @@ def test_members_one_by_one_behind_strict_mtls(deployed: Exposure, cluster: Clus
     run = deployed.expose([first, greeting, *members])
     assert run.code != 0
     assert "BACKEND_PROTOCOL record 'greeting': port 9000 of backend Service" in run.said
+
+    # What it is for: with that Service alone, the sidecar waits for a request that never comes.
+    core.delete_namespaced_service("greet", deployed.echo)
+    silent = deployed.expose([first, {**greeting, "probe": {"mode": "none"}}, *members])
+    assert silent.code == 0, silent.output
+    address = silent.endpoints[0]["addresses"][0]
+    with socket.create_connection((address, 31402), timeout=3) as client_side, pytest.raises(TimeoutError):
+        client_side.recv(1)
+
+    def declared() -> str | None:
+        return core.read_namespaced_service("as-http", deployed.echo).spec.ports[0].app_protocol
+
+    mended = {**greeting, "fix_protocol": True}
+    run = deployed.expose([first, mended, *members], tcp_probe_deadline=90)
+    assert run.code == 0, run.output
+    assert f"port 9000 of Service {deployed.echo}/as-http, WHICH IS SOMEBODY ELSE'S" in run.said
+    assert declared() == "tcp"
+    again = deployed.expose([first, mended, *members])
+    assert (again.code, again.changed) == (0, 0), again.output
+    assert "SOMEBODY ELSE" not in again.said
+    run = deployed.expose([first, *members])
+    assert run.code == 0, run.output
+    assert declared() is None

@@ -7,6 +7,7 @@ from __future__ import annotations
 from typing import Any
 
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import set_labels
+from ansible_collections.servicemesh.tcp.plugins.module_utils._plan import exposure_plan
 from ansible_collections.servicemesh.tcp.plugins.module_utils._portmap import port_map
 from ansible_collections.servicemesh.tcp.tests.unit.plugins.builders import (
     BACKEND,
@@ -46,6 +47,19 @@ def said(*rules: Any, unreadable: bool = False, **more: Any) -> list[dict[str, s
     return port_map([wanted], [EDGE], seen)["findings"]
 
 
+def outside_ports(host: str = "db.example.com", **more: Any) -> list[dict[str, Any]]:
+    """Return the port map of a record whose backend is outside of the cluster."""
+    return port_map([record(backend={"host": host, "port": 5432})], [EDGE], **more)["ports"]
+
+
+def outside(*rules: Any, host: str = "db.example.com") -> list[dict[str, str]]:
+    """Return what planning such a record says on a cluster with these rules."""
+    seen = state(destination_rules=list(rules))
+    return port_map([record(backend={"host": host, "port": 5432})], [EDGE], seen)["findings"]
+
+
+EXTERNAL_HOST = outside_ports()[0]["backend"]["host"]
+FOR_ALL = {**rule("default", "istio-system", policy={"tls": {"mode": "ISTIO_MUTUAL"}}), "host": "*"}
 THEIRS = rule("db", "apps", policy=POLICY)
 
 
@@ -57,12 +71,51 @@ def http_declared() -> list[dict[str, str]]:
     return port_map([record(probe={"mode": "ssh"})], [EDGE], seen)["findings"]
 
 
+def mended(**port: Any) -> list[dict[str, str]]:
+    """Return what planning says of a backend whose protocol is to be mended."""
+    seen = state()
+    seen["services"][0] |= {"ports": [service_port(9000, **port)], "managers": {"argocd": [9000]}}
+    return port_map([record(fix_protocol=True)], [EDGE], seen)["findings"]
+
+
 TEXTS = {
     "BACKEND_PROTOCOL": (
         http_declared,
         "record 'a': port 9000 of backend Service apps/echo is declared as http, so the sidecars of its pods wait for"
         " HTTP requests, and what the record's probe says is none (mode ssh)."
-        " Have the Service's port named tcp-... or given appProtocol tcp by its owner.",
+        " Have the Service's port named tcp-... or given appProtocol tcp by its owner, or have it mended with"
+        " fix_protocol: true in the record.",
+    ),
+    "EXTERNAL_INSIDE": (
+        lambda: outside(host="10.96.0.1"),
+        "record 'a': backend host 10.96.0.1 is an address of Service apps/echo of this cluster."
+        " Write the backend as namespace and service; the gateway then knows its pods, and its claims hold.",
+    ),
+    "EXTERNAL_TLS": (
+        lambda: outside(FOR_ALL),
+        f"record 'a': DestinationRule istio-system/default holds for every host, {EXTERNAL_HOST} among them, and has"
+        " the gateway speak TLS (mode ISTIO_MUTUAL) to db.example.com, which is outside of the mesh."
+        " Have that rule name the hosts of the mesh only (*.local, since Istio finds out about mTLS by itself), or"
+        " write one into namespace gateways for *.servicemesh-tcp.external with tls.mode DISABLE.",
+    ),
+    "EXTERNAL_UNSEEN": (
+        lambda: exposure_plan({"ports": outside_ports(), "findings": []}, state(service_entries=None))["findings"],
+        "set 'default': a backend of it is outside of the cluster, and there is no right to list ServiceEntries: what"
+        " is left over of former ones is not seen. Grant the right; docs/rbac.yaml holds all that publishing needs.",
+    ),
+    "PROTOCOL_HELD": (
+        lambda: mended(app_protocol="grpc"),
+        "set 'default': appProtocol of port 9000 of backend Service apps/echo is 'grpc', said by field manager argocd,"
+        " and fix_protocol writes only what nobody else says."
+        " Have its owner say tcp there, or take fix_protocol out of the record.",
+    ),
+    "PROTOCOL_WRITTEN": (
+        mended,
+        "set 'default': fix_protocol writes appProtocol tcp on port 9000 of Service apps/echo, WHICH IS SOMEBODY"
+        " ELSE'S; sidecars take up their listeners for that port anew, which ends the sessions that it has within the"
+        " mesh."
+        " Tell its owner: when a file or chart of his says another appProtocol, or leaves the port out, one of the two"
+        " is refused. It is taken back when no record asks for it any more.",
     ),
     "PROTOCOL_UDP": (
         lambda: port_map([record(protocol="udp")], [EDGE])["findings"],

@@ -27,6 +27,7 @@ from ansible_collections.servicemesh.tcp.tests.unit.plugins import (
     audit_texts,
     backend_texts,
     door_texts,
+    http_texts,
     plane_findings,
     tls_texts,
 )
@@ -270,8 +271,8 @@ TEXTS = {
         " Add it to tcp_gateways, or mend the record's gateway. (did you mean 'edge'?)",
     ),
     "KEY_NOT_BUILT": (
-        lambda: mapped(record(paths=["/a"])),
-        "record 'a': 'paths' is a key of the design, but this version of the collection does not build it yet."
+        lambda: mapped(record(limits={})),
+        "record 'a': 'limits' is a key of the design, but this version of the collection does not build it yet."
         " Leave it out, or use a version that lists it in its changelog.",
     ),
     "KEY_UNKNOWN": (
@@ -550,6 +551,7 @@ TEXTS = {
     **ONBOARDING_TEXTS,
     **plane_findings.TEXTS,
     **OPERATOR_TEXTS,
+    **http_texts.TEXTS,
     **tls_texts.TEXTS,
 }
 
@@ -595,6 +597,7 @@ def test_a_code_keeps_its_severity():
         "POD_LABEL_NEEDED": "note",
         "PORTS_BORROWED": "warning",
         "PORTS_KEPT": "note",
+        "PROTOCOL_WRITTEN": "warning",
         "RULE_CARRIED": "note",
         "RULE_STALE": "warning",
         "SECRET_ENDS": "warning",

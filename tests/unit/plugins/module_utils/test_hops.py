@@ -13,7 +13,7 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._envoy import Endp
 from ansible_collections.servicemesh.tcp.plugins.module_utils._envoy_view import PodView
 from ansible_collections.servicemesh.tcp.plugins.module_utils._findings import CATALOGUE
 from ansible_collections.servicemesh.tcp.plugins.module_utils._hops_case import Case, Facts, Looks
-from ansible_collections.servicemesh.tcp.plugins.module_utils._names import gateway_pod_labels, set_labels
+from ansible_collections.servicemesh.tcp.plugins.module_utils._names import gateway_pod_labels, set_labels, short_hash
 from ansible_collections.servicemesh.tcp.plugins.module_utils._portmap import port_map
 from ansible_collections.servicemesh.tcp.plugins.module_utils._view import View
 from ansible_collections.servicemesh.tcp.tests.unit.plugins.builders import (
@@ -199,6 +199,50 @@ def a_route_to_one_version_only(chain):
     chain.state["virtual_services"][0]["tcp"][0]["destinations"].pop()
 
 
+def with_server_outside(chain, *servers):
+    """Let the port lead out of the cluster; the trial's session met nobody yet."""
+    chain.record["backend"] = {"host": list(servers), "port": 5432}
+    (port,) = port_map([chain.record], [EDGE])["ports"]
+    host, cluster = port["backend"]["host"], port["cluster"]
+    chain.state["virtual_services"][0]["tcp"][0]["destinations"][0] |= {"host": host, "port": 5432}
+    own = {"name": "own", "namespace": "gateways", "labels": set_labels("edge", "default")}
+    chain.state["service_entries"] = [{**own, "hosts": [host], "ports": [5432], "endpoints": list(servers)}]
+    chain.before = look(clusters={cluster: {}})
+    chain.after = look(sessions=1, clusters={cluster: {"192.0.2.10:5432": Endpoint(0, True, 1, 1)}})
+    chain.session = chain.outcome = "closed"
+    return cluster
+
+
+@breaks("HOP_EXTERNAL_MISSING", "the ServiceEntry for db.example.com (host edge-default-")
+def an_entry_that_went(chain):
+    with_server_outside(chain, "db.example.com")
+    chain.state["service_entries"] = []
+
+
+@breaks("HOP_EXTERNAL_EMPTY", "the gateway has no address of db.example.com")
+def a_name_that_does_not_resolve(chain):
+    cluster = with_server_outside(chain, "db.example.com")
+    chain.after.clusters[cluster].clear()
+
+
+@breaks("HOP_EXTERNAL_REFUSES", "the gateway's connection to 192.0.2.10:5432, outside of the cluster, is refused")
+def a_server_outside_that_refuses(chain):
+    with_server_outside(chain, "192.0.2.10")
+
+
+@breaks("HOP_NETWORK_POLICY", "gateways/p does not let gateway gateways/edge reach the backend's 192.0.2.10:5432")
+def no_way_out(chain):
+    with_server_outside(chain, "192.0.2.10")
+    policies(chain, "network_policies", "gateways", podSelector={}, policyTypes=["Egress"], egress=[])
+
+
+@breaks("HOP_APPLICATION", "port 8081 reaches server 192.0.2.10 at 192.0.2.10:5432, which accepts")
+def a_server_outside_that_says_something_else(chain):
+    cluster = with_server_outside(chain, "192.0.2.10")
+    chain.after = look(sessions=1, clusters={cluster: {"192.0.2.10:5432": Endpoint(1, True, 1, 0)}})
+    chain.session, chain.outcome = "no_upstream", "wrong_answer"
+
+
 @breaks("HOP_FRONT_MISSING", "gateways/edge is not there")
 def no_front(chain):
     chain.state["services"].remove(chain.front)
@@ -301,6 +345,25 @@ def no_secret(chain):
 @breaks("HOP_ROUTE_MISSING", "no VirtualService has a rule for port 8081")
 def no_route(chain):
     chain.state["virtual_services"] = []
+
+
+@breaks("HOP_HTTP_ROUTE", "for port 8081 (a.test/x), so the gateway answers 404")
+def no_http_rules(chain):
+    chain.record |= {"protocol": "http", "hosts": ["a.test"], "paths": ["/x"], "probe": {}}
+    (server,) = chain.state["gateways"][0]["servers"]
+    server |= {"name": "http-8081", "protocol": "HTTP"}
+    chain.state["virtual_services"] = []
+
+
+@breaks("HOP_NOT_FOUND", "no hop was found broken")
+def another_http_answer(chain):
+    no_http_rules(chain)
+    path = {"name": f"http-8081-{short_hash('default', 'a')}", "ports": [8081], "paths": [{"prefix": "/x"}]}
+    leads = {"host": "echo.apps.svc.cluster.local", "port": 9000, "subset": "", "weight": 0}
+    rules = {**virtual_service(8081), "hosts": ["a.test"], "tcp": [], "routes": [{**path, "destinations": [leads]}]}
+    chain.state["virtual_services"] = [rules]
+    # The gateway's own 404, for one: its session is over before it could be counted.
+    chain.session = chain.outcome = "wrong_answer"
 
 
 @breaks("HOP_LISTENER_LOST", "Gateway gateways/older, created 2020,")

@@ -237,6 +237,26 @@ def entries(api: FakeApi) -> dict[int, str]:
     return {item["port"]: item["name"] for item in listed(api, "edge") or []}
 
 
+def test_http_goes_by_a_port_that_the_control_plane_has_by_itself():
+    api = with_smcp([])
+    before = api.snapshot()
+    server = {"port": {"number": 80, "name": "http", "protocol": "HTTP"}, "hosts": ["theirs.example.com"]}
+    web = {"protocol": "http", "hosts": ["mine.example.com"], "probe": {"mode": "none"}}
+    publish(api, [record("a", 80, **web)], gateways=[OF_SMCP])
+    assert publish(api, [record("a", 80, **web)], gateways=[OF_SMCP]) == []
+    withdraw(api)
+    make_gateways(api, [OF_SMCP], gateways_state="absent")
+    # The port was never the set's, and the list was never touched.
+    assert api.snapshot() == before
+    # A host of somebody else's stays his.
+    api.add(new_object("Gateway", "theirs", "gateways", {}, spec={"selector": PODS, "servers": [server]}))
+    assert publish(api, [record("a", 80, **web)], gateways=[OF_SMCP])
+    withdraw(api)
+    taken = {**web, "hosts": ["theirs.example.com"]}
+    assert refusal(api, [record("a", 80, **taken)], gateways=[OF_SMCP]) == ["HTTP_HOST_TAKEN"]
+    assert refusal(api, [record("a", 8080, **web)], gateways=[OF_SMCP]) == ["KEY_NOT_BUILT"]
+
+
 @pytest.mark.parametrize("start", [lambda: with_smcp(), lambda: with_smcp([port(7000)])])
 def test_ports_go_into_the_control_plane_s_list_and_come_out_again(start):
     api = start()

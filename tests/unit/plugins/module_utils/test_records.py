@@ -39,9 +39,11 @@ def test_a_record_s_defaults():
                 "node_ports": [None],
                 "protocol": "tcp",
                 "tls": None,
+                "http": None,
                 "probe": {"mode": "connect", "timeout": 5},
                 "was": None,
                 "adopt": False,
+                "fix_protocol": False,
                 "backend": {"namespace": "apps", "service": "echo", "ports": [9000]},
             }
         ],
@@ -149,7 +151,6 @@ RECORDS = [
     ),
     ({"timeouts": {}}, [f"KEY_NOT_BUILT record 'a': 'timeouts' {NOT_BUILT}"]),
     ({"backnd": {}}, ["KEY_UNKNOWN record 'a': 'backnd' is not a known key; did you mean 'backend'?"]),
-    ({"protocol": "http"}, [f"KEY_NOT_BUILT record 'a': 'protocol: http' {NOT_BUILT}"]),
     (
         {"protocol": "udp"},
         [
@@ -265,7 +266,7 @@ def test_a_record_without_a_backend_is_one_finding():
     raw = {"name": "a", "gateway": "edge", "port": 8081}
     assert record_says(raw) == [
         "VALUE_INVALID record 'a': backend: None is not valid; every record needs its backend: namespace, service and"
-        " port."
+        " port, or host and port."
     ]
 
 

@@ -208,6 +208,7 @@ def test_a_virtual_service():
             }
         ],
         "http": True,
+        "routes": [],
     }
     empty = _state.virtual_service({"metadata": META})
     assert (empty["tcp"], empty["tls"], empty["http"], empty["export_to"]) == ([], [], False, [])
