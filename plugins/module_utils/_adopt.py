@@ -15,6 +15,7 @@ from collections import defaultdict
 from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Any
 
+from ansible_collections.servicemesh.tcp.plugins.module_utils._by_name import kind_of
 from ansible_collections.servicemesh.tcp.plugins.module_utils._istio_holders import pods_of
 from ansible_collections.servicemesh.tcp.plugins.module_utils._istio_names import age_key, full_gateway, full_host
 from ansible_collections.servicemesh.tcp.plugins.module_utils._istio_routes import rank_rules
@@ -57,8 +58,8 @@ class Adoption:
         made = self._made.get(port)
         if port in self._of_sets or (made is None and port not in self._targets):
             return None
-        if entry["tls"]:
-            # Whether the two show the same certificate, nobody compares.
+        if kind_of(entry):
+            # Whether the two show the same certificate, or lead the same paths, nobody compares.
             return "only plain TCP can be" if entry["adopt"] else None
         target = self._targets.get(port, port)
         if entry["target_port"] not in (None, target):

@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.servicemesh.tcp.plugins.module_utils._backends import namespaces_of
+from ansible_collections.servicemesh.tcp.plugins.module_utils._by_name import kind_of
 from ansible_collections.servicemesh.tcp.plugins.module_utils._claims import Claims
 from ansible_collections.servicemesh.tcp.plugins.module_utils._conflicts import Conflicts
 from ansible_collections.servicemesh.tcp.plugins.module_utils._findings import finding
@@ -132,7 +133,7 @@ def _may_have(
     values: dict[str, Any] = {"key": "port", "gateway": gateway["name"]}
     if number in foreign and not entry.get("joins"):
         conflicts.add_taken(name, number, **values, holder=foreign[number])
-    elif number in placed and not (entry.get("tls") and placed[number].get("tls")):
+    elif number in placed and not (kind_of(entry) and kind_of(entry) == kind_of(placed[number])):
         holder = f"record {placed[number]['name']!r} of the same set"
         conflicts.add_taken(name, number, **values, holder=holder)
     elif number in gateway["reserved"]:

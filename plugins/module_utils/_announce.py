@@ -38,6 +38,9 @@ POLL_SECONDS = 2.0
 PUSH_SECONDS = 5.0
 
 
+UNSEEN_PAST = Sessions(problems=("no gateway whose Envoy counts them stands behind this door",))
+
+
 class Announcement(NamedTuple):
     """What a run is about to do: lines for people, one impact per port, findings about sessions."""
 
@@ -60,7 +63,7 @@ def announce(
     for item in found:
         place = (item["namespace"], item["gateway"])
         if item["impact"] in CUTTING and place not in seen:
-            seen[place] = look(*place)
+            seen[place] = UNSEEN_PAST if "door" in item else look(*place)
         item.update(_sessions_of(item, seen.get(place)))
     findings += _findings(found, policy, allowed)
     names = [change.text for change in changes if change.action != "nothing"]
@@ -131,7 +134,7 @@ def _findings(found: Iterable[Mapping[str, Any]], policy: str, allowed: set[int]
     findings = []
     for namespace, name in sorted({(item["namespace"], item["gateway"]) for item in cut}):
         here = [item for item in cut if (item["namespace"], item["gateway"]) == (namespace, name)]
-        subject = f"gateway {name!r}"
+        subject = f"{'door' if 'door' in here[0] else 'gateway'} {name!r}"
         busy = [item for item in here if item["sessions"]]
         if busy:
             parts = [cut_text(group) for group in groups(busy)]

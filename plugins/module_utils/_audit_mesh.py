@@ -22,10 +22,11 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._audit_rows import
     youngest,
 )
 from ansible_collections.servicemesh.tcp.plugins.module_utils._authorization import policies_of
+from ansible_collections.servicemesh.tcp.plugins.module_utils._http_objects import followed
 from ansible_collections.servicemesh.tcp.plugins.module_utils._istio import OWN_PORTS, World
 from ansible_collections.servicemesh.tcp.plugins.module_utils._istio_names import full_gateway
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import COLLECTION
-from ansible_collections.servicemesh.tcp.plugins.module_utils._texts import place_text
+from ansible_collections.servicemesh.tcp.plugins.module_utils._texts import place_text, some
 
 Place = tuple[str, str]
 # Why a server has no listener, as a row says it; C(winner) is the Gateway in its way.
@@ -161,18 +162,21 @@ def _chain_row(common: Mapping[str, Any], chain: Mapping[str, Any], mesh: Mesh, 
     metadata = mesh.metadata(chain["gateway"])
     names = [] if chain["sni"] in ([], ["*"]) else list(chain["sni"])
     hosts = names or [host for host in chain["hosts"] if not host.endswith("*")]
+    http = followed(chain, mesh.world.state["virtual_services"])
     values = {
         **_without_port(common),
         "protocol": chain["protocol"] or "TCP",
         "hosts": hosts,
         "listener": chain["gateway"],
-        "route": f"{chain['virtual_service']} {chain['rule']}" if chain["rule"] else "",
+        "route": f"{chain['virtual_service']} {chain['rule']}" if chain["rule"] else some(http.virtual_services),
         "since": youngest(common["since"], metadata.get("creationTimestamp", "")),
         "owner": owner_of(metadata) if metadata else common["owner"],
-        "backends": [found.cluster(name, chain["gateway"].partition("/")[0]) for name in chain["clusters"]],
+        "backends": [
+            found.cluster(name, chain["gateway"].partition("/")[0]) for name in [*chain["clusters"], *http.clusters]
+        ],
     }
     row = new_row(port=common["port"], **values)
-    if not chain["rule"]:
+    if not chain["rule"] and not http.whole:
         unseen(row, "it ends HTTP or TLS here; HTTP routes are not followed")
     judge_backends(row)
     return row

@@ -26,7 +26,7 @@ def subset_namespaces(virtual_services: Iterable[Mapping[str, Any]]) -> list[str
     """Return the namespaces of the Services of which any route leads to a subset."""
     found = set()
     for item in virtual_services:
-        for rule in (*item["tcp"], *item["tls"]):
+        for rule in (*item["tcp"], *item["tls"], *(item.get("routes") or ())):
             for destination in rule["destinations"]:
                 parts = full_host(destination["host"], item["namespace"], "").split(".")
                 if destination["subset"] and parts[2:3] == ["svc"]:

@@ -194,11 +194,11 @@ def backend_entry(backend: Mapping[str, Any], index: int) -> dict[str, Any]:
 
 
 def backend_mapping(
-    entry: Mapping[str, Any], cluster_domain: str, place: tuple[str, str], set_name: str
+    entry: Mapping[str, Any], cluster_domain: str, place: tuple[str, str] = ("", ""), set_name: str = ""
 ) -> dict[str, Any]:
     """Return what the port map says of an entry's backends: C(backend), C(cluster), and C(backends) where needed.
 
-    C(place) is the gateway's namespace and name.
+    C(place) is the gateway's namespace and name, and matters with servers outside of the cluster only.
     """
     found = []
     for item in as_given(entry):
@@ -227,7 +227,8 @@ def as_given(port: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
 
 def namespaces_of(port: Mapping[str, Any]) -> list[str]:
     """Return the namespaces of a port's backends, the first one's first; '' stands for outside of the cluster."""
-    return list(dict.fromkeys(item["namespace"] for item in as_given(port)))
+    given = as_given(port)
+    return [given[0]["namespace"]] if len(given) == 1 else list(dict.fromkeys(item["namespace"] for item in given))
 
 
 def clusters_of(port: Mapping[str, Any]) -> list[str]:

@@ -13,10 +13,10 @@ from typing import Any
 from ansible_collections.servicemesh.tcp.plugins.module_utils._backends import as_given
 from ansible_collections.servicemesh.tcp.plugins.module_utils._findings import finding
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import (
-    DEFINED_BY_LABEL,
     GATEWAY_LABEL,
 )
 from ansible_collections.servicemesh.tcp.plugins.module_utils._ownership import (
+    check_definer,
     check_foreign,
     check_not_foreign,
     is_foreign,
@@ -97,18 +97,13 @@ def check_gateways(
 
 def check_owner(gateway: Mapping[str, Any], view: View, set_name: str) -> list[dict[str, str]]:
     """Check that nobody else made or defined what this gateway would be."""
-    subject = f"gateway {gateway['name']!r}"
     foreign = check_not_foreign(gateway, view)
     if foreign:
         return foreign
     taken = _check_front(gateway, view)
     if taken:
         return taken
-    deployment = view.deployments.get((gateway["namespace"], gateway["name"]))
-    holder = deployment["labels"].get(DEFINED_BY_LABEL) if deployment else None
-    if holder is not None and holder != set_name:
-        return [finding("GATEWAY_DEFINED_ELSEWHERE", subject, holder=holder, set=set_name)]
-    return []
+    return check_definer(gateway, view, set_name)
 
 
 def _check_front(gateway: Mapping[str, Any], view: View) -> list[dict[str, str]]:
@@ -165,12 +160,15 @@ def _backend_missing(namespace: str, service: str, subject: str, view: View) -> 
 
 def check_node_ports(ports: Iterable[Mapping[str, Any]], view: View) -> list[dict[str, str]]:
     """Check that no node port that is asked for is held by anybody else."""
-    held = {
-        item["node_port"]: (service["namespace"], service["name"], item["port"])
-        for service in view.services.values()
-        for item in service["ports"]
-        if item["node_port"]
-    }
+    held: dict[int | None, tuple[tuple[str, str, int | None], str]] = {}
+    for service in view.services.values():
+        where = f"Service {service['namespace']}/{service['name']}"
+        for item in service["ports"]:
+            place = (service["namespace"], service["name"], item["port"])
+            held[item["node_port"]] = (place, f"{where} port {item['port']}")
+        # kube-proxy answers a load balancer's questions there.
+        place = (service["namespace"], service["name"], None)
+        held[service.get("health_check_node_port")] = (place, f"the health check of {where}")
     findings = []
     first: dict[int, str] = {}
     for port in one_per_port(ports):
@@ -183,12 +181,7 @@ def check_node_ports(ports: Iterable[Mapping[str, Any]], view: View) -> list[dic
             findings.append(
                 finding("NODE_PORT_TAKEN", subject, port=number, holder=f"record {first[number]!r} of the same set")
             )
-        elif holder and holder != (port["namespace"], port["service"], port["port"]):
-            namespace, name, service_port = holder
-            findings.append(
-                finding(
-                    "NODE_PORT_TAKEN", subject, port=number, holder=f"Service {namespace}/{name} port {service_port}"
-                )
-            )
+        elif holder and holder[0] != (port["namespace"], port["service"], port["port"]):
+            findings.append(finding("NODE_PORT_TAKEN", subject, port=number, holder=holder[1]))
         first.setdefault(number, port["name"])
     return findings

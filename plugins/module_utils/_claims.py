@@ -113,12 +113,15 @@ class Claims:
 
     def closed_to(self, namespaces: Iterable[str], port: int) -> str | None:
         """Return the first of these namespaces to whose backends a port is not open, V(None) where it is to all."""
+        if self.claims is None:
+            return None
         return next((namespace for namespace in namespaces if not self.open_to(namespace, port)), None)
 
     def count(self, record: str, namespaces: Iterable[str], port: int) -> None:
         """Count a port that a record has been given, once for each claim by which it reaches its backends."""
-        indexes = set() if self.claims is None else {self.claim_of(namespace, port) for namespace in namespaces}
-        for index in sorted(indexes - {None}):
+        if self.claims is None:
+            return
+        for index in sorted({self.claim_of(namespace, port) for namespace in namespaces} - {None}):
             self._users[index].append(record)
 
     def offer(self, free: Sequence[int]) -> None:

@@ -23,6 +23,15 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._reading import (
 )
 
 DRAIN_KEYS = words("listener pod")
+# What a gateway that this collection makes is where its definition does not say.
+WORKLOAD_DEFAULTS: Mapping[str, Any] = {
+    "mesh": None,
+    "replicas": 1,
+    "autoscale": None,
+    "resources": {"requests": {"cpu": "100m", "memory": "128Mi"}, "limits": {"cpu": "2", "memory": "1Gi"}},
+    "image": "auto",
+    "image_pull_policy": "IfNotPresent",
+}
 SECONDS = re.compile(r"\s*(\d+(?:\.\d+)?)\s*s?\s*")
 
 
@@ -67,9 +76,23 @@ def _read_drain(problems: Problems, raw: Any) -> dict[str, float]:
 def stored_definition(gateway: Mapping[str, Any], set_name: str | None = None) -> str:
     """Return the part of a gateway's definition that every set goes by, as the text of an annotation.
 
-    It is written as people write it, so that it is read again by the same rules; what is a default is left out. The
-    whole C(service) is among it, because any set may have to make a further front Service. Of a gateway that is not
-    ours it says whose it is, and by C(set) who defined it, which on ours the Deployment does.
+    Of a gateway that is not ours it says by C(set) who defined it, which on ours the Deployment does.
+    """
+    definition = {**_as_written(gateway), **({"set": set_name} if set_name else {})}
+    return json.dumps(definition, sort_keys=True, separators=(",", ":"))
+
+
+def differing(gateway: Mapping[str, Any], stored: Any) -> list[str]:
+    """Return the keys in which a gateway differs from the definition that is stored; all of its own for none."""
+    known = {key: value for key, value in stored.items() if key != "set"} if isinstance(stored, Mapping) else {}
+    wanted = json.loads(json.dumps(_as_written(gateway)))
+    return sorted(key for key in {*known, *wanted} if known.get(key) != wanted.get(key))
+
+
+def _as_written(gateway: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a gateway's definition as people write it, so that the same rules read it; what is a default is left out.
+
+    The whole C(service) is among it, because any set may have to make a further front Service.
     """
     service = {key: value for key, value in gateway["service"].items() if value not in (None, [], {})}
     if service.get("allocate_node_ports"):
@@ -86,9 +109,9 @@ def stored_definition(gateway: Mapping[str, Any], set_name: str | None = None) -
         "service": service,
         "owner": None if gateway["owner"] == "injection" else gateway["owner"],
         **{key: gateway[key] for key in ("adopt", "selector", "ports", "control_plane")},
-        "set": set_name,
     }
-    return json.dumps({key: value for key, value in definition.items() if value}, sort_keys=True, separators=(",", ":"))
+    pods = {key: gateway[key] for key, usual in WORKLOAD_DEFAULTS.items() if gateway[key] != usual}
+    return {**{key: value for key, value in definition.items() if value}, **pods}
 
 
 def read_stored(text: str | None) -> dict[str, Any] | str | None:

@@ -13,14 +13,18 @@ import asyncio
 import socket
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from ansible_collections.servicemesh.tcp.plugins.module_utils import _hops_door
 from ansible_collections.servicemesh.tcp.plugins.module_utils._backends import clusters_of, namespaces_of
 from ansible_collections.servicemesh.tcp.plugins.module_utils._client import ApiError
+from ansible_collections.servicemesh.tcp.plugins.module_utils._doors import is_door
 from ansible_collections.servicemesh.tcp.plugins.module_utils._envoy import Gateway, Snapshot
 from ansible_collections.servicemesh.tcp.plugins.module_utils._envoy_view import PodView
 from ansible_collections.servicemesh.tcp.plugins.module_utils._hops import first_broken_hop
 from ansible_collections.servicemesh.tcp.plugins.module_utils._hops_case import Case, Facts, Looks
+from ansible_collections.servicemesh.tcp.plugins.module_utils._http import probe_with_http
 from ansible_collections.servicemesh.tcp.plugins.module_utils._kinds import collection_path
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import pods_behind, set_object_name
 from ansible_collections.servicemesh.tcp.plugins.module_utils._probe import Prober, sockets_allowed
@@ -92,9 +96,13 @@ def diagnose(
     behind = {namespace for port in ports for namespace in namespaces_of(port)} - {""}
     roots = {plane["namespace"] for plane in state["mesh"]["control_planes"]}
     pods = reading.lists("Pod", spaces | behind)
+    # What leads past the gateways meets no Envoy that a trial could be watched by.
+    watched = [index for index, port in enumerate(ports) if not is_door(port)]
     with _way_in(api, reader, ports, view, planned) as relay:
-        trial = _Trial(reader, ports, endpoints, pods, view, relay)
-        tried = trial.run()
+        trial = _Trial(
+            reader, [ports[index] for index in watched], [endpoints[index] for index in watched], pods, view, relay
+        )
+        tried = dict(zip(watched, trial.run() if watched else [], strict=True))
     facts = Facts(
         view=view,
         pods=pods,
@@ -110,18 +118,17 @@ def diagnose(
         clients=trial.clients,
         answering=trial.answering | _answering(results),
     )
-    return [
-        first_broken_hop(
-            Case(
-                port,
-                endpoint["addresses"],
-                facts,
-                results=[item for item in results if _is_of(item, port, endpoint)],
-                trial=tried[index],
-            )
+    cases = [
+        Case(
+            port,
+            endpoint["addresses"],
+            facts,
+            results=[item for item in results if _is_of(item, port, endpoint)],
+            trial=tried.get(index, ()),
         )
         for index, (port, endpoint) in enumerate(zip(ports, endpoints, strict=True))
     ]
+    return [_hops_door.first_broken_hop(case) if is_door(case.port) else first_broken_hop(case) for case in cases]
 
 
 def _way_in(api: Api, reader: Any, ports: Sequence[Port], view: View, planned: bool) -> AbstractContextManager[Any]:
@@ -230,6 +237,9 @@ class _Trial:
         )
         results = asyncio.run(prober.run())
         after = meanwhile[-1] if meanwhile else self._look()
+        if meanwhile and any(port.get("http") for port in self._ports):
+            # A request is over when others are held, or comes later; what backends accepted only grows.
+            after = _with_clusters(after, self._look())
         self.looks = {place: Looks(before[place], after[place]) for place in self._wanted}
         self.answering = frozenset(item["address"] for item in results if item["connect_ms"] is not None)
         for item in results:
@@ -240,13 +250,14 @@ class _Trial:
         return [[item for item in results if item["name"] == str(index)] for index in range(len(self._ports))]
 
     def _target(self, index: int) -> dict[str, Any]:
-        """Return a trial session: nothing is said, but who comes where the gateway wants to know."""
+        """Return a trial session: nothing is said but what the gateway has to know before it asks the backend."""
         port, end = self._ports[index], self._endpoints[index]
         return {
             "name": str(index),
             "addresses": end["addresses"],
             "port": end["port"],
-            "mode": "connect",
+            # Envoy asks no backend before it has a request.
+            **(probe_with_http({}, port["http"]) if port.get("http") else {"mode": "connect"}),
             "timeout": TRIAL_TIMEOUT,
             "proxy_protocol": port["probe"].get("proxy_protocol"),
             "from": port["probe"].get("from"),
@@ -264,6 +275,19 @@ class _Trial:
             found[place], problems = self._reader.views(place[0], self._pods[place], clusters)
             self.problems += problems
         return found
+
+
+def _with_clusters(
+    views: Mapping[Place, Mapping[str, PodView]], later: Mapping[Place, Mapping[str, PodView]]
+) -> dict[Place, dict[str, PodView]]:
+    """Return looks with what a later one says of the clusters."""
+    return {
+        place: {
+            name: replace(view, clusters=later[place][name].clusters) if name in later.get(place, {}) else view
+            for name, view in pods.items()
+        }
+        for place, pods in views.items()
+    }
 
 
 def _running(labels: Mapping[str, str], pods: Sequence[Mapping[str, Any]] | None) -> list[str]:

@@ -37,10 +37,12 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._workload import (
     new_object,
 )
 
-APP_KEYS = words("name namespace ports replicas versions greets")
+APP_KEYS = words("name namespace ports replicas versions greets http")
 # What a server that greets says, seed 001's words; the kubelet puts in what stands in $(...).
 GREETING = "Running on Pod $(POD_NAME). In namespace $(POD_NAMESPACE). With IP address $(POD_IP). I am {name}.\n"
 DIRECT_RESPONSE = "filters.network.direct_response.v3.Config"
+HTTP_MANAGER = "filters.network.http_connection_manager.v3.HttpConnectionManager"
+HTTP_ROUTER = "filters.http.router.v3.Router"
 POD_FIELDS = {"POD_NAME": "metadata.name", "POD_NAMESPACE": "metadata.namespace", "POD_IP": "status.podIP"}
 
 
@@ -64,7 +66,10 @@ def read_apps(raw_apps: Iterable[Any]) -> tuple[list[dict[str, Any]], list[dict[
             "replicas": read_count(problems, "replicas", app.get("replicas", 1)),
             "versions": _versions(problems, app.get("versions", [])),
             "greets": read_flag(problems, "greets", app.get("greets", False)),
+            "http": read_flag(problems, "http", app.get("http", False)),
         }
+        if read["greets"] and read["http"]:
+            problems.invalid("http", True, "a server of HTTP waits for a request, so it cannot greet")
         findings += problems.findings
         if not problems.findings:
             apps.append(read)
@@ -102,6 +107,7 @@ def echo_objects(app: Mapping[str, Any], image: str, pull_policy: str, greeter_i
     """Return one app: a Service, and a Deployment for each version, which answers by its own name."""
     name, namespace = app["name"], app["namespace"]
     ports = app["ports"]
+    protocol = _protocol(app)
     service = new_object(
         "Service",
         name,
@@ -110,14 +116,22 @@ def echo_objects(app: Mapping[str, Any], image: str, pull_policy: str, greeter_i
         spec={
             "type": "ClusterIP",
             "selector": {"app": name},
-            # Named tcp, or a mesh that sniffs protocols would wait for the client to speak first.
+            # Plain ones are named tcp, or a mesh that sniffs protocols would wait for the client to speak first.
             "ports": [
-                {"name": f"tcp-{port}", "port": port, "targetPort": port, "protocol": "TCP", "appProtocol": "tcp"}
+                {
+                    "name": f"{protocol}-{port}",
+                    "port": port,
+                    "targetPort": port,
+                    "protocol": "TCP",
+                    "appProtocol": protocol,
+                }
                 for port in ports
             ],
         },
     )
-    program, used = (_greeter, greeter_image) if app["greets"] else (_echoer, image)
+    program, used = (_echoer, image)
+    if app["greets"] or app["http"]:
+        program, used = (_http_server if app["http"] else _greeter, greeter_image)
     return [
         service,
         *(
@@ -141,6 +155,25 @@ def _greeter(name: str, ports: Sequence[int], image: str) -> dict[str, Any]:
     """Return what speaks first: an Envoy that says who it is and closes the session."""
     greeting = {"inline_string": GREETING.format(name=name)}
     says = extension("envoy.filters.network.direct_response", DIRECT_RESPONSE, response=greeting)
+    return _envoy(ports, image, says)
+
+
+def _http_server(name: str, ports: Sequence[int], image: str) -> dict[str, Any]:
+    """Return what answers every request with the same words: an Envoy that says who it is."""
+    answer = {"status": 200, "body": {"inline_string": GREETING.format(name=name)}}
+    everything = {"name": "all", "domains": ["*"], "routes": [{"match": {"prefix": "/"}, "direct_response": answer}]}
+    says = extension(
+        "envoy.filters.network.http_connection_manager",
+        HTTP_MANAGER,
+        stat_prefix="echo",
+        route_config={"virtual_hosts": [everything]},
+        http_filters=[extension("envoy.filters.http.router", HTTP_ROUTER)],
+    )
+    return _envoy(ports, image, says)
+
+
+def _envoy(ports: Sequence[int], image: str, says: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an Envoy that knows its pod, with one listener for each port."""
     return {
         "image": image,
         "command": ["envoy"],
@@ -148,6 +181,11 @@ def _greeter(name: str, ports: Sequence[int], image: str) -> dict[str, Any]:
         "env": [{"name": key, "valueFrom": {"fieldRef": {"fieldPath": path}}} for key, path in POD_FIELDS.items()],
         "resources": {"requests": {"cpu": "10m", "memory": "48Mi"}, "limits": {"cpu": "500m", "memory": "192Mi"}},
     }
+
+
+def _protocol(app: Mapping[str, Any]) -> str:
+    """Return what an app speaks, as its ports are called."""
+    return "http" if app["http"] else "tcp"
 
 
 def _deployment(
@@ -158,7 +196,9 @@ def _deployment(
     container = {
         "name": "echo",
         **program,
-        "ports": [{"name": f"tcp-{port}", "containerPort": port, "protocol": "TCP"} for port in app["ports"]],
+        "ports": [
+            {"name": f"{_protocol(app)}-{port}", "containerPort": port, "protocol": "TCP"} for port in app["ports"]
+        ],
         "readinessProbe": {"tcpSocket": {"port": app["ports"][0]}, "periodSeconds": 2},
         "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
     }
@@ -197,12 +237,12 @@ def echo_plan(
         finding(
             "VALUE_INVALID",
             f"echo server {app['name']!r}",
-            key="greets",
+            key="greets" if app["greets"] else "http",
             value=True,
             rule="that needs echo_server_greeter_image, an image with Envoy, such as the proxy of your mesh",
         )
         for app in apps
-        if app["greets"] and not greeter_image and echo_state == "present"
+        if (app["greets"] or app["http"]) and not greeter_image and echo_state == "present"
     ]
     view = View(state)
     namespaces = sorted({app["namespace"] for app in apps})

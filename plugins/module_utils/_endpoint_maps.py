@@ -14,9 +14,14 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from ansible_collections.servicemesh.tcp.plugins.module_utils._door_plan import door_listeners, services_of_set
+from ansible_collections.servicemesh.tcp.plugins.module_utils._doors import is_door
 from ansible_collections.servicemesh.tcp.plugins.module_utils._endpoints import endpoints
+from ansible_collections.servicemesh.tcp.plugins.module_utils._http import routes_text
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import (
+    BACKEND_LABEL,
     COLLECTION,
+    DOOR_LABEL,
     MANAGED_BY_LABEL,
     SET_LABEL,
     is_of_set,
@@ -30,8 +35,6 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._workload import b
 
 # On a set's Istio Gateway: whether its endpoints are published beside the backends.
 ENDPOINTS_LABEL = "servicemesh.tcp/endpoints"
-# On a ConfigMap: the Service that it is about.
-BACKEND_LABEL = "servicemesh.tcp/backend"
 # What a client of each kind of server is called with; the others can only be connected to.
 CLIENTS: Mapping[str, str] = {
     "ftp": "ftp {host} {port}",
@@ -75,7 +78,11 @@ def endpoint_maps(
             # What is outside of the cluster has no namespace to be told in.
             continue
         entry = {name: found[name] for name in ("gateway", "addresses", "port", "sni", "backend")}
-        if found["client"]:
+        if is_door(port):
+            entry["door"] = port["door"]
+        if found["http"]:
+            entry |= {"http": found["http"], "client": list((found["client"] or {}).values())}
+        elif found["client"]:
             entry |= {"client": [found["client"]["openssl"]], "stunnel": found["client"]["stunnel"]}
         else:
             entry["client"] = [client_line(port["probe"], address, found["port"]) for address in found["addresses"]]
@@ -93,6 +100,7 @@ def _endpoint_map(key: Key, record: Mapping[str, Any], entries: Sequence[Mapping
     for entry in entries:
         where = ", ".join(entry["addresses"]) or "(no address yet)"
         sni = f" (TLS server name {entry['sni']})" if entry["sni"] else ""
+        sni = f" ({routes_text(entry['http'])})" if entry.get("http") else sni
         lines.append(f"{where} port {entry['port']}{sni} leads to port {entry['backend']['port']} of Service {service}")
         lines += [f"  {line}" for line in entry["client"]]
     data = {
@@ -108,7 +116,11 @@ def with_endpoint_maps(plan: Mapping[str, Any], wanted: Mapping[str, Any], view:
     Their addresses are those that are known before the run.
     """
     set_name, publishes = wanted["set"], wanted["publish_endpoints"] and wanted["state"] == "present"
-    told = any(item["labels"].get(ENDPOINTS_LABEL) for item in view.gateways if is_of_set(item["labels"], set_name))
+    marked = [
+        *(item for item in view.gateways if is_of_set(item["labels"], set_name)),
+        *services_of_set(view, set_name),
+    ]
+    told = any(item["labels"].get(ENDPOINTS_LABEL) for item in marked)
     if not told and not publishes:
         return dict(plan)
     maps = endpoint_maps(plan["ports"], view.services.values(), view.state["nodes"]) if publishes else {}
@@ -126,7 +138,7 @@ def map_steps(maps: Mapping[Key, Mapping[str, Any]], set_name: str) -> list[Step
 def _stale(plan: Mapping[str, Any], wanted: Mapping[str, Any], view: View, stays: set[Key]) -> list[Key]:
     """Return which ConfigMaps of a set that has some are no longer wanted."""
     had = set()
-    for item in view.listeners(wanted["set"]):
+    for item in [*view.listeners(wanted["set"]), *door_listeners(view, wanted["set"])]:
         backend = backend_of(item, view)
         if backend and backend["namespace"] and item["hash"]:
             had.add((backend["namespace"], backend["service"], item["hash"]))
@@ -141,9 +153,10 @@ def _stale(plan: Mapping[str, Any], wanted: Mapping[str, Any], view: View, stays
 
 
 def _marked(step: Step) -> Step:
-    """Return a step that notes on a set's Istio Gateway that there are ConfigMaps."""
+    """Return a step that notes on a set's Istio Gateway, or on the Service of a door, that there are ConfigMaps."""
     obj = step["object"]
-    if obj["kind"] != "Gateway" or step["state"] != "present":
+    marked = obj["kind"] == "Gateway" or DOOR_LABEL in obj["metadata"].get("labels", {})
+    if not marked or step["state"] != "present":
         return step
     metadata = {**obj["metadata"], "labels": {**obj["metadata"]["labels"], ENDPOINTS_LABEL: "published"}}
     return {**step, "object": {**obj, "metadata": metadata}}

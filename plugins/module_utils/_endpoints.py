@@ -12,6 +12,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.servicemesh.tcp.plugins.module_utils._backends import clusters_of, shares_text
+from ansible_collections.servicemesh.tcp.plugins.module_utils._doors import GATEWAY, NODE_PORT, ROUTE, is_door
+from ansible_collections.servicemesh.tcp.plugins.module_utils._http import client_of as http_client_of
+from ansible_collections.servicemesh.tcp.plugins.module_utils._http import routes_text
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import gateway_selector
 from ansible_collections.servicemesh.tcp.plugins.module_utils._tls import sni_of
 from ansible_collections.servicemesh.tcp.plugins.module_utils._tls_client import client_of
@@ -38,9 +41,16 @@ STATES: Mapping[str, str] = {
 def reachable_at(
     port: Mapping[str, Any], service: Mapping[str, Any] | None, nodes: Sequence[Mapping[str, Any]]
 ) -> tuple[list[str], int]:
-    """Return the addresses and the port at which clients reach one port of a front Service."""
+    """Return the addresses and the port at which clients reach one port of a front Service.
+
+    The node port of a door is V(None) as long as nobody has chosen it.
+    """
+    if port.get("door") == ROUTE:
+        return list(port["addresses"]), port["port"]
+    if port.get("door") == NODE_PORT and (service is None or "addresses" in port):
+        return list(port.get("addresses", ())), port["node_port"]
     if service is None:
-        return [], port["port"]
+        return list(port.get("addresses", ())), port["port"]
     if service["type"] == "NodePort":
         node_port = next((item["node_port"] for item in service["ports"] if item["port"] == port["port"]), None)
         addresses = [address for node in nodes for address in node["addresses"]]
@@ -60,15 +70,16 @@ def endpoint(
         "cluster": cluster,
         "set": set_name,
         "name": port["name"],
-        "gateway": port["gateway"],
-        "door": "gateway",
+        "gateway": None if is_door(port) else port["gateway"],
+        "door": port.get("door", GATEWAY),
         "addresses": where[0],
         "port": where[1],
         "sni": None,
+        "http": None,
         "client": None,
         "backend": port["backend"],
         "milliseconds": None,
-        # The first broken hop, which tcp_diagnose finds.
+        # The first broken hop, which tcp_prove finds.
         "hop": None,
         **known,
     }
@@ -93,6 +104,9 @@ def endpoints(
     for port in ports:
         addresses, number = reachable_at(port, fronts.get((port["namespace"], port["service"])), nodes)
         seen = found.get((port["name"], number), [])
+        silent = ""
+        if port.get("door") == NODE_PORT:
+            addresses, seen, silent = _nodes_that_answer(addresses, seen)
         backend = port["backend"]
         report.append(
             endpoint(
@@ -101,15 +115,32 @@ def endpoints(
                 port["set"],
                 (addresses, number),
                 sni=port["probe"].get("sni") or sni_of(port["tls"]) or None if port.get("tls") else None,
-                client=client_of(port, addresses, number),
+                http=port.get("http"),
+                client=client_of(port, addresses, number) or http_client_of(port, addresses, number),
                 backend={key: backend[key] for key in BACKEND_SHOWN if key in backend},
                 **_shares(port, seen),
                 proof="planned" if planned else _proof(port, seen, probed),
                 milliseconds=_slowest(seen),
-                detail="" if planned else _detail(port, addresses, seen, probed),
+                detail="" if planned else _detail(port, addresses, seen, probed) or silent,
             )
         )
     return report
+
+
+def _nodes_that_answer(
+    addresses: Sequence[str], seen: Sequence[Mapping[str, Any]]
+) -> tuple[Sequence[str], Sequence[Mapping[str, Any]], str]:
+    """Leave out the nodes that do not answer, where any does, and say which: any node is a way in.
+
+    With external_traffic_policy Local only nodes with a pod of the backend answer.
+    """
+    answer = [item for item in seen if item["state"] == "proven"]
+    silent = [item for item in seen if item["state"] != "proven"]
+    if not answer or not silent:
+        return addresses, seen, ""
+    names = ", ".join(f"{item['address']} ({STATES.get(item['state'], item['state'])})" for item in silent)
+    proven = [item["address"] for item in answer]
+    return [item for item in addresses if item in proven], answer, f"these nodes do not answer: {names}"
 
 
 def _shares(port: Mapping[str, Any], seen: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
@@ -205,15 +236,11 @@ def probe_targets(
         addresses, number = reachable_at(port, fronts.get((port["namespace"], port["service"])), nodes)
         if probe["mode"] == "none" or not addresses:
             continue
-        target = {
-            **probe,
-            "name": port["name"],
-            "addresses": addresses,
-            "port": number,
-            "gateway": port["gateway"],
-            "cluster": clusters_of(port),
-        }
-        targets.append(target)
+        target = {**probe, "name": port["name"], "addresses": addresses, "port": number}
+        if is_door(port):
+            targets.append(target)
+            continue
+        targets.append({**target, "gateway": port["gateway"], "cluster": clusters_of(port)})
         gateways[port["gateway"]] = {
             "name": port["gateway"],
             "namespace": port["namespace"],
@@ -228,6 +255,17 @@ def selector_of(port: Mapping[str, Any], fronts: Mapping[tuple[str, str], Mappin
     return dict(front.get("selector") or gateway_selector(port["gateway"], port["namespace"]))
 
 
+def _door_text(item: Mapping[str, Any]) -> str:
+    """Write by which door a record is reached that is on no gateway."""
+    door = item.get("door", GATEWAY)
+    return "-" if door == GATEWAY else f"({door})"
+
+
+def _routes(item: Mapping[str, Any]) -> str:
+    """Write the hosts and paths of an HTTP endpoint, '' for another."""
+    return routes_text(item["http"]) if item.get("http") else ""
+
+
 def report_lines(report: Iterable[Mapping[str, Any]]) -> list[str]:
     """Return the endpoints as the lines of a table."""
     rows = [("GATEWAY", "ADDRESS", "PORT", "BACKEND", "PROOF")]
@@ -235,17 +273,17 @@ def report_lines(report: Iterable[Mapping[str, Any]]) -> list[str]:
         backends = item.get("backends") or ([{**item["backend"], "weight": 1}] if item["backend"] else [])
         proof = item["proof"]
         if proof == "proven" and item["milliseconds"] is not None:
-            proof += f" in {item['milliseconds']:.0f} ms"
+            proof += f" in {item['milliseconds']:.0f} ms" + (f"; {item['detail']}" if item["detail"] else "")
         elif item.get("hop"):
             proof += f" at {item['hop']['code']}: {item['hop']['message']}"
         elif item["detail"]:
             proof += f": {item['detail']}"
         rows.append(
             (
-                item["gateway"] or "-",
+                item["gateway"] or _door_text(item),
                 ", ".join(item["addresses"]) or "-",
-                # Records of TLS share a port.
-                " ".join(filter(None, (str(item["port"] or "-"), item.get("sni")))),
+                # Records of TLS and of HTTP share a port.
+                " ".join(filter(None, (str(item["port"] or "-"), item.get("sni"), _routes(item)))),
                 shares_text(backends) if backends else "-",
                 proof,
             )

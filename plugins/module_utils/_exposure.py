@@ -16,7 +16,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ansible_collections.servicemesh.tcp.plugins.module_utils import _tls_objects
+from ansible_collections.servicemesh.tcp.plugins.module_utils import _http_objects, _tls_objects
+from ansible_collections.servicemesh.tcp.plugins.module_utils._by_name import kind_of
+from ansible_collections.servicemesh.tcp.plugins.module_utils._doors import is_door
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import (
     SOURCE_ANNOTATION,
     gateway_selector,
@@ -40,7 +42,8 @@ def listener_of(port: Mapping[str, Any]) -> dict[str, Any]:
         **_external_of(port["backend"]),
         **({"lent": True} if port.get("lent") else {}),
         **({"destinations": [_destination_of(item) for item in port["backends"]]} if "backends" in port else {}),
-        **({"tls": port["tls"]} if port.get("tls") else {}),
+        **({kind: port[kind]} if (kind := kind_of(port)) else {}),
+        **({"door": port["door"]} if is_door(port) else {}),
     }
 
 
@@ -119,9 +122,10 @@ def istio_gateway(
                     "hosts": ["./*"],
                 }
                 for item in listeners
-                if not item.get("tls")
+                if not kind_of(item)
             ]
-            + _tls_objects.servers(listeners),
+            + _tls_objects.servers(listeners)
+            + _http_objects.servers(listeners),
         },
     )
     result["metadata"]["annotations"] = {SOURCE_ANNOTATION: source}
@@ -132,7 +136,7 @@ def virtual_services(gateway: str, namespace: str, set_name: str, listeners: Lis
     """Return all VirtualServices of a set on a gateway.
 
     The first is left out where it would have no rule, which Istio refuses. Each record for which the gateway ends TLS
-    has one of its own.
+    has one of its own, and so has each HTTP host.
     """
     found = [virtual_service(gateway, namespace, set_name, listeners)]
     if not any(rule in found[0]["spec"] for rule in ("tcp", "tls")):
@@ -141,6 +145,9 @@ def virtual_services(gateway: str, namespace: str, set_name: str, listeners: Lis
         name = rule_object_name(gateway, set_name, item["port"], item["hash"])
         rules = {"tcp": [_tcp_rule(item)]}
         found.append(_virtual_service(name, gateway, namespace, set_name, item["tls"]["hosts"], rules))
+    for host, rules in _http_objects.rules_by_host(listeners, route_of).items():
+        name = _http_objects.host_object_name(gateway, set_name, host)
+        found.append(_virtual_service(name, gateway, namespace, set_name, [host], {"http": rules}))
     return found
 
 
@@ -149,7 +156,7 @@ def virtual_service(gateway: str, namespace: str, set_name: str, listeners: List
 
     It is visible in the gateway's namespace only.
     """
-    plain = [_tcp_rule(item) for item in listeners if not item.get("tls")]
+    plain = [_tcp_rule(item) for item in listeners if not kind_of(item)]
     passed = _tls_objects.rules(listeners, route_of)
     rules = {**({"tcp": plain} if plain else {}), **({"tls": passed} if passed else {})}
     result = _virtual_service(set_object_name(gateway, set_name), gateway, namespace, set_name, ["*"], rules)

@@ -13,7 +13,9 @@ from typing import Any
 from ansible_collections.servicemesh.tcp.plugins.module_utils import (
     _rules_audit,
     _rules_backends,
+    _rules_doors,
     _rules_hops,
+    _rules_http,
     _rules_mesh,
     _rules_operators,
     _rules_ports,
@@ -22,7 +24,17 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils import (
 from ansible_collections.servicemesh.tcp.plugins.module_utils._rule import Rule
 
 # docs/findings.md is made from this table; a code keeps its meaning for ever.
-PARTS = (_rules_audit, _rules_backends, _rules_hops, _rules_mesh, _rules_operators, _rules_ports, _rules_tls)
+PARTS = (
+    _rules_audit,
+    _rules_backends,
+    _rules_doors,
+    _rules_hops,
+    _rules_http,
+    _rules_mesh,
+    _rules_operators,
+    _rules_ports,
+    _rules_tls,
+)
 CATALOGUE: Mapping[str, Rule] = dict(sorted(item for part in PARTS for item in part.RULES.items()))
 
 

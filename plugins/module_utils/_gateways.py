@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ansible_collections.servicemesh.tcp.plugins.module_utils._claims import read_claims
-from ansible_collections.servicemesh.tcp.plugins.module_utils._definition import read_rules
+from ansible_collections.servicemesh.tcp.plugins.module_utils._definition import WORKLOAD_DEFAULTS, read_rules
 from ansible_collections.servicemesh.tcp.plugins.module_utils._limit_keys import LIMIT_SERVICE_KEYS, read_limit_keys
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import DEFINITION_ANNOTATION
 from ansible_collections.servicemesh.tcp.plugins.module_utils._reading import (
@@ -50,10 +50,6 @@ SERVICE_KEYS = SERVICE_BUILT | words("scope address")
 AUTOSCALE_KEYS = words("min max cpu")
 SERVICE_TYPES = ("LoadBalancer", "NodePort", "ClusterIP")
 REFERENCE_KEYS = words("name namespace")
-DEFAULT_RESOURCES: Mapping[str, Any] = {
-    "requests": {"cpu": "100m", "memory": "128Mi"},
-    "limits": {"cpu": "2", "memory": "1Gi"},
-}
 
 
 def _annotation(value: Any) -> str:
@@ -187,14 +183,14 @@ def _read_gateway(raw: Mapping[str, Any], subject: str) -> tuple[dict[str, Any],
         **read_rules(problems, raw),
         "claims": read_claims(problems, raw.get("claims")),
         "service": _read_service(problems, raw.get("service", {}), foreign),
-        "replicas": read_count(problems, "replicas", raw.get("replicas", 1)),
+        "replicas": read_count(problems, "replicas", raw.get("replicas", WORKLOAD_DEFAULTS["replicas"])),
         "autoscale": None,
-        "resources": read_dict(problems, "resources", raw.get("resources", DEFAULT_RESOURCES)),
-        "image": raw.get("image") or "auto",
+        "resources": read_dict(problems, "resources", raw.get("resources", WORKLOAD_DEFAULTS["resources"])),
+        "image": raw.get("image") or WORKLOAD_DEFAULTS["image"],
         "image_pull_policy": read_choice(
             problems,
             "image_pull_policy",
-            raw.get("image_pull_policy", "IfNotPresent"),
+            raw.get("image_pull_policy", WORKLOAD_DEFAULTS["image_pull_policy"]),
             ("Always", "IfNotPresent", "Never"),
         ),
     }

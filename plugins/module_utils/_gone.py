@@ -17,6 +17,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ansible_collections.servicemesh.tcp.plugins.module_utils import _state
+from ansible_collections.servicemesh.tcp.plugins.module_utils._doors import ROUTE, is_door
 from ansible_collections.servicemesh.tcp.plugins.module_utils._endpoints import STATES, endpoint, reachable_at
 from ansible_collections.servicemesh.tcp.plugins.module_utils._envoy import Gateway, Snapshot
 from ansible_collections.servicemesh.tcp.plugins.module_utils._findings import finding
@@ -39,6 +40,10 @@ Listeners = Callable[[Gateway], tuple[Mapping[str, Collection[int]], Sequence[st
 BLIND = ("timeout", "unreachable", "unresolved")
 # Seconds between two looks, for a connection request, and that an open session is watched.
 PAUSE, TIMEOUT, HOLD = 1.0, 2.0, 1.5
+
+
+# Why no pod of a gateway is asked about a door.
+PAST = "no gateway stands behind this door"
 
 
 class Inside(NamedTuple):
@@ -116,7 +121,12 @@ class Watch:
         verdicts = []
         for port, results in zip(ports, tried, strict=True):
             front = self.fronts[port["namespace"], port["service"]]
+            if port.get("door") == ROUTE:
+                verdicts.append(self._route(port))
+                continue
             place = (port["namespace"], port["gateway"])
+            if is_door(port):
+                asked[place] = ({}, (PAST,))
             if place not in asked:
                 selector = pods_behind(front, port["gateway"], port["namespace"])
                 asked[place] = self._listeners(Gateway(port["gateway"], port["namespace"], selector))
@@ -128,6 +138,11 @@ class Watch:
             verdicts.append(judge(results, Inside(served, listening, tuple(problems))))
         return verdicts
 
+    def _route(self, port: Port) -> tuple[bool, str]:
+        """Tell whether a Route is gone."""
+        found = self._api.find(f"{collection_path('Route', port['namespace'])}/{port['service']}")
+        return (False, "its Route is still there") if found else (True, "its Route is gone; no router was asked")
+
     async def _connect(self, ports: Sequence[Port]) -> list[list[dict[str, Any]]]:
         """Open a session to each address of each port, and watch it for a moment."""
 
@@ -137,7 +152,8 @@ class Watch:
         targets = []
         for index, port in enumerate(ports):
             addresses, number = reachable_at(port, self.fronts[port["namespace"], port["service"]], self.nodes)
-            if addresses:
+            # A router goes on listening there for other names.
+            if addresses and port.get("door") != ROUTE:
                 record = {"name": str(index), "addresses": addresses, "port": number, "timeout": TIMEOUT}
                 targets.append(parse_target({**record, "mode": "connect"}))
         results = await Prober(targets, nobody, deadline=0, hold=HOLD, sockets=sockets_allowed()).run()
@@ -166,7 +182,8 @@ def closed_endpoints(
             gone, detail = verdicts[index]
             proof = "withdrawn" if gone else "answers"
             if not gone:
-                gateway = f"{port['namespace']}/{port['gateway']}"
-                hop = finding("PORT_ANSWERS", f"gateway {gateway}", port=port["port"], seen=detail)
+                noun = "door" if is_door(port) else "gateway"
+                subject = f"{noun} {port['namespace']}/{port['gateway']}"
+                hop = finding("PORT_ANSWERS", subject, port=port["port"], seen=detail)
         report.append(endpoint(port, cluster, set_name, where, proof=proof, detail=detail, hop=hop))
     return report

@@ -282,10 +282,15 @@ class Case:
         grown = self.grown("tried")
         return None if grown is None else grown > 0 or bool(self.accepted)
 
+    @property
+    def _was_answered(self) -> bool:
+        """Whether HTTP came back, which the gateway at least has sent."""
+        return any(item["state"] in ("proven", "wrong_answer") for item in (*self.results, *self.trial))
+
     @cached_property
     def arrived(self) -> bool | None:
         """Whether the trial's session reached the gateway's listener."""
-        if self.tried:
+        if self.tried or (self.port.get("http") and self._was_answered):
             return True
         counted = [
             (view.sessions, self.looks.before[name].sessions)

@@ -12,8 +12,11 @@ from typing import Any
 
 from ansible_collections.servicemesh.tcp.plugins.module_utils._authorization import denied_by
 from ansible_collections.servicemesh.tcp.plugins.module_utils._backends import clusters_of, place_of
+from ansible_collections.servicemesh.tcp.plugins.module_utils._by_name import shared_port_name
 from ansible_collections.servicemesh.tcp.plugins.module_utils._envoy import Snapshot, lacks
 from ansible_collections.servicemesh.tcp.plugins.module_utils._hops_case import CUT, SHUT, Case, end_of
+from ansible_collections.servicemesh.tcp.plugins.module_utils._http import routes_text
+from ansible_collections.servicemesh.tcp.plugins.module_utils._http_objects import same_http
 from ansible_collections.servicemesh.tcp.plugins.module_utils._istio_holders import own_gateway, pods_of
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import set_object_name
 from ansible_collections.servicemesh.tcp.plugins.module_utils._network_policies import End, blocking, in_ranges
@@ -67,7 +70,18 @@ def listener(case: Case) -> Verdict:
                 return found
         if port.get("tls") and not own:
             return case.found("HOP_ROUTE_MISSING", object=place, target=case.target)
-    return _envoy_listener(case)
+    return _http_rules(case, place) or _envoy_listener(case)
+
+
+def _http_rules(case: Case, place: str) -> Verdict:
+    """Check that an HTTP record's rules are there and lead to its backends; without them the gateway answers 404."""
+    port = case.port
+    if not port.get("http"):
+        return None
+    there = case.facts.view.http_records(case.place, port["set"], port["port"])
+    if any(item["hash"] == port["hash"] and same_http(item["http"], port["http"]) for item in there):
+        return None
+    return case.found("HOP_HTTP_ROUTE", object=place, routes=routes_text(port["http"]))
 
 
 def _is_server_of(server: Mapping[str, Any], port: Mapping[str, Any]) -> bool:
@@ -77,11 +91,15 @@ def _is_server_of(server: Mapping[str, Any], port: Mapping[str, Any]) -> bool:
 
 def is_about(name: str, port: Mapping[str, Any]) -> bool:
     """Tell whether a server of a record's port, by its name, is the record's own: names share a port."""
+    if port.get("http"):
+        return name == shared_port_name("http", port["port"])
     return not port.get("tls") or name == server_name(port["port"], port["hash"], port["tls"]["mode"])
 
 
 def _serves(row: Mapping[str, Any], port: Mapping[str, Any]) -> bool:
     """Tell whether a filter chain of a record's port is the record's."""
+    if port.get("http"):
+        return is_about(row["server"], port)
     if not port.get("tls"):
         return True
     return is_about(row["server"], port) and bool(set(row["sni"]) & set(port["tls"]["hosts"]))

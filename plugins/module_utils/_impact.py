@@ -15,8 +15,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from ansible_collections.servicemesh.tcp.plugins.module_utils._doors import ROUTE_PORT
 from ansible_collections.servicemesh.tcp.plugins.module_utils._kinds import describe
-from ansible_collections.servicemesh.tcp.plugins.module_utils._names import GATEWAY_LABEL
+from ansible_collections.servicemesh.tcp.plugins.module_utils._names import DOOR_LABEL, GATEWAY_LABEL
 from ansible_collections.servicemesh.tcp.plugins.module_utils._tls_impact import Chains, compared
 from ansible_collections.servicemesh.tcp.plugins.module_utils._workload import HEALTH_PORT
 
@@ -38,6 +39,8 @@ class Door(NamedTuple):
     target: Any
     # Whether a load balancer leads to it.
     balanced: bool
+    # Where clients come to a door past the gateway: node port and external IPs.
+    reached: Any = None
 
 
 @dataclass
@@ -50,6 +53,8 @@ class Gateway:
     routes: dict[int, Any] = field(default_factory=dict)
     # Port to the filter chains of its TLS listener by the names that they are for.
     chains: dict[int, dict[str, Any]] = field(default_factory=dict)
+    # Port to the hosts that HTTP rules are for. Routes are told to Envoy apart from the listener, and cut nothing.
+    hosts: dict[int, set[str]] = field(default_factory=dict)
     names: dict[int, str] = field(default_factory=dict)
 
     def ports(self) -> set[int]:
@@ -74,9 +79,11 @@ def impacts(pairs: Iterable[Pair]) -> list[dict[str, Any]]:
             if whole and port not in before.ports():
                 impact, why = "opens", "new"
             target = before.doors[port].target if port in before.doors else port
+            doors = [_door_of(obj) for pair in objects for obj in pair if obj]
             found.append(
                 {
                     "gateway": name,
+                    **({"door": doors[0]} if doors and doors[0] else {}),
                     "namespace": namespace,
                     "port": port,
                     "port_name": before.names.get(port) or after.names.get(port, ""),
@@ -118,9 +125,11 @@ def _place(obj: Object | None) -> Place | None:
     if obj is None:
         return None
     metadata = obj["metadata"]
-    gateway = (metadata.get("labels") or {}).get(GATEWAY_LABEL)
+    labels = metadata.get("labels") or {}
+    # A door past the gateway is told of by the name of its Service.
+    gateway = metadata["name"] if DOOR_LABEL in labels else labels.get(GATEWAY_LABEL)
     # A set's share of a front Service that is not there yet carries no labels; the Service has its gateway's name.
-    if not gateway and obj["kind"] == "Service" and not metadata.get("labels"):
+    if not gateway and obj["kind"] == "Service" and not labels:
         gateway = metadata["name"]
     return (metadata["namespace"], gateway) if gateway else None
 
@@ -138,8 +147,12 @@ def _gateway(objects: Iterable[Object | None]) -> Gateway:
                 if port["port"] != HEALTH_PORT and port.get("protocol", "TCP") == "TCP":
                     target = port.get("targetPort", port["port"])
                     balanced = spec.get("type") == "LoadBalancer"
-                    found.doors[port["port"]] = Door(obj["metadata"]["name"], target, balanced)
+                    reached = (port.get("nodePort"), spec.get("externalIPs")) if _door_of(obj) else None
+                    found.doors[port["port"]] = Door(obj["metadata"]["name"], target, balanced, reached)
                     found.names[port["port"]] = port.get("name", "")
+        elif obj["kind"] == "Route":
+            to = (spec["to"]["name"], (spec.get("port") or {}).get("targetPort"))
+            found.doors[ROUTE_PORT] = Door(obj["metadata"]["name"], to, False, (None, [spec["host"]]))
         elif obj["kind"] == "Gateway":
             for server in spec.get("servers") or []:
                 number = server["port"]["number"]
@@ -150,6 +163,9 @@ def _gateway(objects: Iterable[Object | None]) -> Gateway:
                 found.names.setdefault(number, server["port"].get("name", ""))
         elif obj["kind"] == "VirtualService":
             by_name.add_rules(spec)
+            for rule in spec.get("http") or []:
+                for match in rule.get("match") or []:
+                    found.hosts.setdefault(match.get("port"), set()).update(spec.get("hosts") or [])
             for rule in spec.get("tcp") or []:
                 for match in rule.get("match") or []:
                     if match.get("port"):
@@ -182,6 +198,9 @@ def _of_the_port(port: int, before: Gateway, after: Gateway) -> Iterator[tuple[s
         yield "drains", "its destination changes"
     if port in after.servers and port not in before.servers:
         yield "opens", "new"
+    new = sorted(after.hosts.get(port, set()) - before.hosts.get(port, set()))
+    if new and port in before.hosts:
+        yield "opens", f"new is {new[0]}"
     if port in after.routes and port not in before.routes:
         yield "opens", "new"
 
@@ -196,8 +215,20 @@ def _of_the_door(before: Door | None, after: Door | None) -> Iterator[tuple[str,
         yield "closes", f"it moves from Service {before.service} to Service {after.service}"
     elif before and after and before.balanced and not after.balanced:
         yield "closes", "its load balancer goes"
+    elif before and after and before.reached and after.reached and _moves(before.reached, after.reached):
+        yield "closes", "clients come to another node port, external IP or name"
     elif before and after and before.target != after.target:
         yield "drains", "its target port changes"
+
+
+def _moves(before: Any, after: Any) -> bool:
+    """Tell whether clients find a door no more where it was; a node port that nobody names stays as it is."""
+    return (before[0] and after[0] and before[0] != after[0]) or bool(set(before[1] or ()) - set(after[1] or ()))
+
+
+def _door_of(obj: Object) -> str:
+    """Return which door past the gateway a Service is, '' for any other object."""
+    return (obj["metadata"].get("labels") or {}).get(DOOR_LABEL, "")
 
 
 def _of_rules(port: int, objects: Iterable[Pair], before: Gateway) -> Iterator[tuple[str, str]]:

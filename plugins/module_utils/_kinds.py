@@ -45,6 +45,7 @@ KINDS: Mapping[str, Kind] = {
         "admissionregistration.k8s.io/v1", "mutatingwebhookconfigurations", namespaced=False
     ),
     "Namespace": Kind("v1", "namespaces", namespaced=False),
+    "Network": Kind("config.openshift.io/v1", "networks", namespaced=False),
     "NetworkPolicy": Kind("networking.k8s.io/v1", "networkpolicies"),
     "Node": Kind("v1", "nodes", namespaced=False),
     "PeerAuthentication": Kind("security.istio.io/v1beta1", "peerauthentications"),
@@ -53,6 +54,7 @@ KINDS: Mapping[str, Kind] = {
     "PodDisruptionBudget": Kind("policy/v1", "poddisruptionbudgets"),
     "Role": Kind("rbac.authorization.k8s.io/v1", "roles"),
     "RoleBinding": Kind("rbac.authorization.k8s.io/v1", "rolebindings"),
+    "Route": Kind("route.openshift.io/v1", "routes"),
     "Secret": Kind("v1", "secrets"),
     "Service": Kind("v1", "services"),
     "ServiceAccount": Kind("v1", "serviceaccounts"),

@@ -17,6 +17,12 @@ from typing import Any
 MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
 SET_LABEL = "servicemesh.tcp/set"
 GATEWAY_LABEL = "servicemesh.tcp/gateway"
+# On a Service that leads to a backend past the gateway: which door of a record it is.
+DOOR_LABEL = "servicemesh.tcp/door"
+# On a Route, whose port carries no name: the hash of set and record.
+RECORD_LABEL = "servicemesh.tcp/record"
+# On what is made beside a backend: the Service that it is about.
+BACKEND_LABEL = "servicemesh.tcp/backend"
 GATEWAY_NAMESPACE_LABEL = "servicemesh.tcp/gateway-namespace"
 DEFINED_BY_LABEL = "servicemesh.tcp/defined-by"
 SOURCE_ANNOTATION = "servicemesh.tcp/source"
@@ -81,6 +87,12 @@ def set_object_name(gateway: str, set_name: str) -> str:
     """Return the name of a set's objects on a gateway; the hash keeps C(a-b)+C(c) apart from C(a)+C(b-c)."""
     suffix = "-" + short_hash(gateway, set_name)
     return f"{gateway}-{set_name}"[: LABEL_MAX - len(suffix)].rstrip("-") + suffix
+
+
+def door_name(service: str, set_name: str, record: str, door: str) -> str:
+    """Return the name of the Service that is a record's door; another door of it is another Service."""
+    suffix = "-tcp-" + short_hash(set_name, record, door)
+    return service[: LABEL_MAX - len(suffix)].rstrip("-") + suffix
 
 
 def front_name(gateway: str, number: int) -> str:

@@ -16,11 +16,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.servicemesh.tcp.plugins.module_utils import _smcp
-from ansible_collections.servicemesh.tcp.plugins.module_utils._definition import stored_definition
+from ansible_collections.servicemesh.tcp.plugins.module_utils._definition import differing, stored_definition
 from ansible_collections.servicemesh.tcp.plugins.module_utils._findings import finding
 from ansible_collections.servicemesh.tcp.plugins.module_utils._in_charge import where_to_edit, whose
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import (
     COLLECTION,
+    DEFINED_BY_LABEL,
     DEFINITION_ANNOTATION,
     GATEWAY_LABEL,
     gateway_selector,
@@ -198,13 +199,38 @@ def check_foreign(gateway: Gateway, view: View, set_name: str) -> Findings:
 
 
 def check_definer(gateway: Gateway, view: View, set_name: str) -> Findings:
-    """Check that no other set has defined a gateway that is somebody else's."""
-    service = view.front_service(gateway)
-    stored = service["definition"] if service else None
-    holder = stored.get("set") if isinstance(stored, Mapping) else None
+    """Check that no other set has defined a gateway otherwise."""
+    holder = definer(gateway, view)
     if holder in (None, set_name):
         return []
-    return [finding("GATEWAY_DEFINED_ELSEWHERE", f"gateway {gateway['name']!r}", holder=holder, set=set_name)]
+    differs = differing(gateway, _stored(gateway, view))
+    values = {"holder": holder, "set": set_name, "differs": ", ".join(differs) or "nothing"}
+    return [finding("GATEWAY_DEFINED_ELSEWHERE", f"gateway {gateway['name']!r}", **values)]
+
+
+def definer(gateway: Gateway, view: View) -> str | None:
+    """Return the set that defined a gateway, V(None) where none did: its Deployment says it, or else its Service."""
+    if not is_foreign(gateway):
+        deployment = view.deployments.get((gateway["namespace"], gateway["name"]))
+        return deployment["labels"].get(DEFINED_BY_LABEL) if deployment else None
+    stored = _stored(gateway, view)
+    return stored.get("set") if isinstance(stored, Mapping) else None
+
+
+def _stored(gateway: Gateway, view: View) -> Any:
+    """Return the definition that is stored beside a gateway, V(None) where there is none."""
+    service = view.front_service(gateway)
+    return service["definition"] if service else None
+
+
+def referring(gateways: Iterable[Gateway], view: View, set_name: str) -> list[Gateway]:
+    """Return gateways with those that another set defined in the same words as references to them."""
+    return [
+        {**gateway, "refers": True}
+        if definer(gateway, view) not in (None, set_name) and not differing(gateway, _stored(gateway, view))
+        else gateway
+        for gateway in gateways
+    ]
 
 
 def check_not_foreign(gateway: Gateway, view: View) -> Findings:

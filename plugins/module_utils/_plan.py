@@ -17,6 +17,7 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._backend_checks im
     check_entries_seen,
     check_rules_seen,
 )
+from ansible_collections.servicemesh.tcp.plugins.module_utils._by_name import kind_of
 from ansible_collections.servicemesh.tcp.plugins.module_utils._capacity import check_capacity
 from ansible_collections.servicemesh.tcp.plugins.module_utils._checks import (
     check_gateways,
@@ -25,6 +26,8 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._checks import (
     pod_revision,
 )
 from ansible_collections.servicemesh.tcp.plugins.module_utils._destination_rules import rule_objects, with_former
+from ansible_collections.servicemesh.tcp.plugins.module_utils._door_plan import door_listeners, door_steps
+from ansible_collections.servicemesh.tcp.plugins.module_utils._doors import is_door
 from ansible_collections.servicemesh.tcp.plugins.module_utils._findings import errors, finding
 from ansible_collections.servicemesh.tcp.plugins.module_utils._fix_protocol import (
     fix_steps,
@@ -48,6 +51,7 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._ownership import 
     is_foreign,
     mark_steps,
     pod_selector,
+    referring,
     smcp_steps,
     unmark_steps,
 )
@@ -98,6 +102,7 @@ def gateway_plan(
     """Plan the gateways' workloads: C({steps, findings}); no steps where there is an error."""
     gateways, findings = read_gateways(raw_gateways)
     view = View(state)
+    gateways = referring(gateways, view, set_name)
     if gateways_state == "absent":
         findings += _check_removal(gateways, view, set_name)
         steps = [step for gateway in gateways if not gateway["refers"] for step in _remove_gateway(gateway, view)]
@@ -121,9 +126,11 @@ def workload_steps(
         missing = {item["namespace"] for item in gateways if not view.has_namespace(item["namespace"])}
     steps = [apply_step(namespace_object(name)) for name in sorted(missing)]
     for gateway in gateways:
+        if gateway["refers"]:
+            continue
         if is_foreign(gateway):
             steps += mark_steps(gateway, view, set_name)
-        elif not gateway["refers"]:
+        else:
             steps += _make_gateway(gateway, view, set_name)
     return steps
 
@@ -184,7 +191,7 @@ def exposure_plan(
     if errors(mapped):
         return {"ports": ports, **_result([], list(mapped), [], [])}
     view = view_of(state)
-    observed = view.listeners(set_name)
+    observed = _all_listeners(view, set_name)
     wanted = [_exposure.listener_of(port) for port in ports]
     withdrawn = withdrawn_listeners(wanted, observed, former_hashes(ports, set_name))
     findings = _check_shrinking(wanted, observed, withdrawn, set_name, allow_withdraw, source, view) if prune else []
@@ -196,14 +203,14 @@ def exposure_plan(
         findings += _say_kept(kept, set_name)
     gateways = port_map.get("gateways", [])
     adoption = adoption_steps(ports, view.gateways, view.virtual_services.values())
+    on_gateways, past = _parted(wanted)
+    steps = _set_steps(on_gateways, _parted(observed)[0], view, set_name, source, gateways, adoption)
+    findings += check_capacity(gateways, one_per_port(on_gateways), steps, view, set_name)
     fixes = wanted_fixes(ports, view), kept_fixes(kept, observed_fixes(view, set_name))
     mending, giving_back = fix_steps(fixes, view, set_name)
-    steps = [
-        *mending,
-        *_set_steps(wanted, observed, view, set_name, source, gateways, adoption),
-        *giving_back,
-    ]
-    findings += check_capacity(gateways, one_per_port(wanted), steps, view, set_name)
+    opening, closing = door_steps(_parted(ports)[1], past, view, set_name, source)
+    # A record that moves to another door is reached by the new one before the old one goes.
+    steps = [*mending, *opening, *steps, *closing, *giving_back]
     closed = closed_ports(observed, wanted, view, set_name)
     return {"ports": ports, **_result(steps, [*mapped, *findings], withdrawn if prune else [], closed)}
 
@@ -213,11 +220,14 @@ def _kept(withdrawn: Iterable[Mapping[str, Any]], wanted: Iterable[Mapping[str, 
 
     A port of names is shared with those that stay on it; a plain one is somebody's alone.
     """
-    by_names = {port_place(item): bool(item.get("tls")) for item in wanted}
+    by_names = {port_place(item): kind_of(item) for item in wanted}
     kept = []
     for item in withdrawn:
         shared = by_names.get(port_place(item))
-        if item["host"] and (shared is None or (shared and item.get("tls"))):
+        if is_door(item) and any(item["service"] == other["service"] for other in wanted if is_door(other)):
+            # The Service of a door is one record's, and has just the ports that the record says.
+            continue
+        if item["host"] and (shared is None or (shared and shared == kind_of(item))):
             kept.append(item)
     return kept
 
@@ -227,7 +237,7 @@ def withdrawal_plan(
 ) -> dict[str, Any]:
     """Plan the withdrawal of a set, or of the named records of it; everything else of the set stays as it is."""
     view = view_of(state)
-    observed = view.listeners(set_name)
+    observed = _all_listeners(view, set_name)
     hashes = {short_hash(set_name, name): name for name in names}
     findings = [
         finding("WITHDRAW_UNKNOWN", f"set {set_name!r}", name=name)
@@ -240,8 +250,23 @@ def withdrawal_plan(
     fixes = kept_fixes(kept, observed_fixes(view, set_name))
     mending, giving_back = fix_steps([fixes], view, set_name)
     # The set keeps the source that it was last written from: a withdrawal is no new declaration.
-    steps = [*mending, *_set_steps(kept, observed, view, set_name, view.source_of(set_name)), *giving_back]
+    on_gateways, past = _parted(kept)
+    steps = [*mending, *_set_steps(on_gateways, _parted(observed)[0], view, set_name, view.source_of(set_name))]
+    steps += [*door_steps([], past, view, set_name, "")[1], *giving_back]
     return _result(steps, findings, gone, closed_ports(observed, kept, view, set_name, hashes))
+
+
+def _all_listeners(view: View, set_name: str) -> list[dict[str, Any]]:
+    """Return all that a set has on the cluster: what it has on gateways, and its doors past them."""
+    return [*view.listeners(set_name), *door_listeners(view, set_name)]
+
+
+def _parted(items: Iterable[Mapping[str, Any]]) -> tuple[list[Mapping[str, Any]], list[Mapping[str, Any]]]:
+    """Part listeners, or entries of the port map, into those of gateways and those of doors past them."""
+    found: tuple[list[Mapping[str, Any]], list[Mapping[str, Any]]] = ([], [])
+    for item in items:
+        found[is_door(item)].append(item)
+    return found
 
 
 def _result(

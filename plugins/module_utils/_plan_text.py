@@ -55,7 +55,8 @@ def impact_lines(impacts: Iterable[Impact]) -> list[str]:
     for group in groups(item for item in impacts if item["impact"] != "none"):
         first = group[0]
         what = cut_text(group) if first["impact"] in CUTTING else _what(group)
-        lines.append(f"gateway {first['namespace']}/{first['gateway']}: {what}")
+        noun = "door" if "door" in first else "gateway"
+        lines.append(f"{noun} {first['namespace']}/{first['gateway']}: {what}")
     return lines
 
 

@@ -7,12 +7,14 @@ This module_util is **PRIVATE** and should only be used by this collection. Brea
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ansible_collections.servicemesh.tcp.plugins.module_utils._plane_sail import chart_values
 
 DEFAULT = "default"
+WHOLE_VERSION = re.compile(r"v\d+\.\d+\.\d+")
 
 
 def meshes_of(state: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -84,16 +86,21 @@ def _mesh(
 def coming_mesh(plane: Mapping[str, Any], objects: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     """Return the mesh that a plan makes, as namespaces join it; empty where only its operator knows its revision.
 
-    A C(RevisionBased) Istio has a revision for each version, and an alias of a version is the operator's to resolve.
+    A C(RevisionBased) Istio has a revision for each version, named by both (Sail operator, "Istio revisions"). What an
+    alias such as C(v1.31-latest), or no version at all, stands for is the operator's to say.
     """
     if plane["provider"] == "ossm2":
         return {"flavour": "ossm2", "name": plane["name"], "namespace": plane["namespace"], "selectors": []}
     spec = next((obj["spec"] for obj in objects if obj["kind"] == "Istio"), {})
+    name = plane["name"]
     if (spec.get("updateStrategy") or {}).get("type", "InPlace") != "InPlace":
-        return {}
+        version = spec.get("version", "")
+        if not WHOLE_VERSION.fullmatch(version):
+            return {}
+        name = f"{name}-{version.replace('.', '-')}"
     values = spec.get("values") or chart_values(plane)
     selectors = (values.get("meshConfig") or {}).get("discoverySelectors") or []
-    return {"flavour": "istio", "name": plane["name"], "namespace": plane["namespace"], "selectors": selectors}
+    return {"flavour": "istio", "name": name, "namespace": plane["namespace"], "selectors": selectors}
 
 
 def mesh_line(mesh: Mapping[str, Any]) -> str:

@@ -19,16 +19,20 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._backend_checks im
     check_subsets,
 )
 from ansible_collections.servicemesh.tcp.plugins.module_utils._backends import backend_mapping
+from ansible_collections.servicemesh.tcp.plugins.module_utils._by_name import kind_of
 from ansible_collections.servicemesh.tcp.plugins.module_utils._checks import (
     check_backends,
     check_gateways,
     check_mesh,
     check_node_ports,
 )
+from ansible_collections.servicemesh.tcp.plugins.module_utils._door_plan import check_doors, door_ports
+from ansible_collections.servicemesh.tcp.plugins.module_utils._doors import is_door
 from ansible_collections.servicemesh.tcp.plugins.module_utils._findings import finding
 from ansible_collections.servicemesh.tcp.plugins.module_utils._fix_protocol import check_fixes
 from ansible_collections.servicemesh.tcp.plugins.module_utils._fronts import place_ports
 from ansible_collections.servicemesh.tcp.plugins.module_utils._gateways import as_stored, read_gateways
+from ansible_collections.servicemesh.tcp.plugins.module_utils._http_share import check_routes
 from ansible_collections.servicemesh.tcp.plugins.module_utils._istio_holders import (
     Holder,
     clashes_elsewhere,
@@ -36,7 +40,7 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._istio_holders imp
 )
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import short_hash
 from ansible_collections.servicemesh.tcp.plugins.module_utils._outside import check_outside
-from ansible_collections.servicemesh.tcp.plugins.module_utils._ownership import check_ports, resolved
+from ansible_collections.servicemesh.tcp.plugins.module_utils._ownership import check_ports, referring, resolved
 from ansible_collections.servicemesh.tcp.plugins.module_utils._reading import (
     DNS_LABEL,
     DNS_LABEL_RULE,
@@ -80,7 +84,9 @@ def port_map(
     if view is not None:
         gateways, found = _with_stored(gateways, view)
         findings += found
-        gateways = [resolved(gateway, view) for gateway in gateways]
+        gateways = [resolved(gateway, view) for gateway in referring(gateways, view, set_name)]
+    past = [record for record in records if is_door(record)]
+    records = [record for record in records if not is_door(record)]
     by_name = {gateway["name"]: gateway for gateway in gateways}
     # A gateway that was refused is still named: one mistake gives one finding.
     named = {str(gateway.get("name")) for gateway in raw_gateways if isinstance(gateway, Mapping)}
@@ -101,31 +107,30 @@ def port_map(
     ]
     ports: list[dict[str, Any]] = []
     listeners = view.listeners(set_name) if view is not None else []
-    findings += [
-        finding("KEY_NOT_BUILT", f"record {record['name']!r}", key="protocol: tls with owner: smcp")
-        for record in records
-        if record["tls"] and by_name[record["gateway"]]["owner"] == "smcp"
-    ]
+    findings += _of_planes(records, by_name, view)
     for name, group in _grouped(records).items():
         mapped, found = _map_gateway(by_name[name], group, view, listeners, set_name, cluster_domain, prune)
         ports += mapped
         findings += found
     ports = place_ports(ports, gateways, view, set_name)
+    doors = door_ports(past, view, set_name, cluster_domain)
     if view is not None:
-        findings += check_mesh(view)
+        # What leads past every gateway needs no mesh.
+        findings += check_mesh(view) if gateways or not doors else []
         findings += clashes_elsewhere(view.world, set_name) + unseen(view.state)
         findings += check_gateways(gateways, view, set_name, namespace_state)
-        findings += check_backends(ports, view) + check_external(ports, view)
-        findings += check_subsets(ports, view, set_name) + check_protocols(ports, view)
+        findings += check_backends([*ports, *doors], view) + check_external(ports, view)
+        findings += check_doors(doors, gateways, ports, view)
+        findings += check_subsets(ports, view, set_name) + check_protocols([*ports, *doors], view)
         findings += check_fixes(ports, view, set_name)
         findings += check_secrets(ports, view.state.get("secrets"))
         findings += check_outside(gateways, ports, view)
-        findings += check_node_ports([port for port in ports if not port["lent"]], view)
+        findings += check_node_ports([port for port in [*ports, *doors] if not port["lent"]], view)
         for gateway in gateways:
             findings += check_ports(gateway, ports, view)
     # What the plan holds against the limits of load balancers.
     described = [{key: gateway[key] for key in DESCRIBED} for gateway in gateways]
-    return {"ports": ports, "gateways": described, "findings": findings}
+    return {"ports": [*ports, *doors], "gateways": described, "findings": findings}
 
 
 def _with_stored(
@@ -141,6 +146,30 @@ def _with_stored(
             findings += found
         result.append(gateway)
     return result, findings
+
+
+def _of_planes(
+    records: Iterable[Mapping[str, Any]], gateways: Mapping[str, Mapping[str, Any]], view: View | None
+) -> list[dict[str, str]]:
+    """Refuse names on ports that a control plane's list would have to be given: it has no owners inside it.
+
+    HTTP goes by a port that the control plane has by itself, such as 80.
+    """
+    findings = []
+    for record in records:
+        gateway = gateways[record["gateway"]]
+        if not kind_of(record) or gateway["owner"] != "smcp":
+            continue
+        lent = view.lent_ports(gateway) if view is not None else record["ports"]
+        if record["tls"]:
+            findings.append(
+                finding("KEY_NOT_BUILT", f"record {record['name']!r}", key="protocol: tls with owner: smcp")
+            )
+        elif not set(record["ports"]) <= set(lent):
+            has = ", ".join(map(str, sorted(lent))) or "none"
+            key = f"protocol: http with owner: smcp on another port than the gateway's own ({has})"
+            findings.append(finding("KEY_NOT_BUILT", f"record {record['name']!r}", key=key))
+    return findings
 
 
 def _grouped(records: Iterable[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:
@@ -186,15 +215,18 @@ def _map_gateway(
             taken.pop(target, None)
             observed[port_names(entry, set_name)[0]] = target
     lent = view.lent_ports(gateway) if view else {}
-    shared = shared_ports(view, gateway, set_name) if view and any(entry["tls"] for entry in wanted) else {}
-    leads = {**{port: found.target for port, found in shared.items()}, **lent}
+    kinds = {kind_of(entry) for entry in wanted} - {""} if view else set()
+    shared = {kind: shared_ports(view, gateway, set_name, kind) for kind in sorted(kinds)} if view else {}
+    leads = {**{port: found.target for ports in shared.values() for port, found in ports.items()}, **lent}
     for entry in wanted:
-        entry["joins"] = bool(entry["tls"]) and entry["port"] in shared
+        entry["joins"] = entry["port"] in shared.get(kind_of(entry), ())
         if entry["port"] in leads and entry["target_port"] not in (None, leads[entry["port"]]):
             foreign[entry["port"]] = f"its Service, which leads it to {leads[entry['port']]}"
             entry["joins"] = False
     allocated, findings = allocate(gateway, wanted, foreign, own, set_name, prune)
-    findings += check_names(gateway, allocated, shared, [] if prune else _kept(own, wanted, set_name))
+    kept = [] if prune else _kept(own, wanted, set_name)
+    findings += check_names(gateway, allocated, shared.get("tls", {}), kept)
+    findings += check_routes(gateway, allocated, shared.get("http", {}), kept)
     for entry in allocated:
         if entry["port"] in lent or entry["joins"]:
             # It leads where its owner says, whatever port the planner would have chosen.
@@ -258,6 +290,7 @@ def _mapping(
         "port_name": port_names(entry, set_name)[0],
         "protocol": entry["protocol"],
         "tls": entry["tls"],
+        "http": entry["http"],
         **backend_mapping(entry, cluster_domain, (gateway["namespace"], gateway["name"]), set_name),
         "probe": entry["probe"],
         **({"fix_protocol": True} if entry["fix_protocol"] else {}),

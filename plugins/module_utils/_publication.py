@@ -13,7 +13,7 @@ from typing import Any
 from ansible_collections.servicemesh.tcp.plugins.module_utils._endpoint_maps import with_endpoint_maps
 from ansible_collections.servicemesh.tcp.plugins.module_utils._findings import errors
 from ansible_collections.servicemesh.tcp.plugins.module_utils._gateways import read_gateways
-from ansible_collections.servicemesh.tcp.plugins.module_utils._ownership import is_foreign
+from ansible_collections.servicemesh.tcp.plugins.module_utils._ownership import is_foreign, referring
 from ansible_collections.servicemesh.tcp.plugins.module_utils._plan import (
     exposure_plan,
     withdrawal_plan,
@@ -47,7 +47,8 @@ def publication(wanted: Mapping[str, Any], state: Mapping[str, Any]) -> dict[str
     if not errors(plan["findings"]):
         # The port map has read and checked the gateways. Of somebody else's nothing is made, only noted.
         present = wanted["gateways_state"] == "present"
-        gateways = [item for item in read_gateways(wanted["gateways"])[0] if present or is_foreign(item)]
+        read = referring(read_gateways(wanted["gateways"])[0], view, set_name)
+        gateways = [item for item in read if present or is_foreign(item)]
         workloads = workload_steps(gateways, view, set_name, wanted["namespace_state"])
         plan = with_endpoint_maps({**plan, "steps": [*workloads, *plan["steps"]]}, wanted, view)
     return plan

@@ -20,9 +20,11 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._announce import (
     announce_or_refuse,
     look_of,
 )
+from ansible_collections.servicemesh.tcp.plugins.module_utils._door_reads import read_for_doors
+from ansible_collections.servicemesh.tcp.plugins.module_utils._doors import is_door
 from ansible_collections.servicemesh.tcp.plugins.module_utils._findings import errors
 from ansible_collections.servicemesh.tcp.plugins.module_utils._lease import Leases
-from ansible_collections.servicemesh.tcp.plugins.module_utils._names import GATEWAY_LABEL
+from ansible_collections.servicemesh.tcp.plugins.module_utils._names import DOOR_LABEL, GATEWAY_LABEL
 from ansible_collections.servicemesh.tcp.plugins.module_utils._publication import publication
 from ansible_collections.servicemesh.tcp.plugins.module_utils._read import read
 from ansible_collections.servicemesh.tcp.plugins.module_utils._read_backends import read_backend_pods
@@ -59,6 +61,7 @@ def attempt(api: Api, wanted: Mapping[str, Any], lenient: bool, last: Attempt | 
     for tries_left in reversed(range(TRIES)):
         state = read(api)
         state.update(read_backend_pods(api, wanted["ports"], state))
+        state.update(read_for_doors(api, wanted["ports"], state))
         state["secrets"] = read_secrets(api, wanted_secrets(wanted["ports"], wanted["gateways"]))
         if last is not None and last.state == state:
             return last
@@ -83,12 +86,16 @@ def places_of(found: Attempt) -> set[Place]:
     places = set()
     for change in differing:
         metadata = (change.after or change.before or {})["metadata"]
-        gateway = (metadata.get("labels") or {}).get(GATEWAY_LABEL)
+        labels = metadata.get("labels") or {}
+        if DOOR_LABEL in labels:
+            # Nobody but its set writes to it, and there is no gateway to hold.
+            continue
+        gateway = labels.get(GATEWAY_LABEL)
         place = change.step.get("gateway") or {"namespace": metadata["namespace"], "name": gateway}
         places |= (
             {(place["namespace"], place["name"])}
             if place["name"]
-            else {(port["namespace"], port["gateway"]) for port in found.plan["ports"]}
+            else {(port["namespace"], port["gateway"]) for port in found.plan["ports"] if not is_door(port)}
         )
     return places
 

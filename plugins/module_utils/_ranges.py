@@ -40,9 +40,9 @@ def read_ports(
     numbers: list[int | None] = []
     for item in items:
         numbers += [None] if auto and item == AUTO else _read_item(problems, key, item, low, auto, proxied)
-    given = [number for number in numbers if number is not None]
-    if not repeated and len(set(given)) < len(given):
-        problems.invalid(key, value, f"{written(_twice(given))} stands in it more than once")
+    twice = _twice(numbers) if len(numbers) > 1 and not repeated else []
+    if twice:
+        problems.invalid(key, value, f"{written(twice)} stands in it more than once")
     return numbers
 
 
@@ -80,7 +80,8 @@ def ends(item: Any) -> tuple[int | None, int | None]:
     match = RANGE.fullmatch(item) if isinstance(item, str) else None
     if match:
         return int(match[1]), int(match[2])
-    return to_port(item), to_port(item)
+    number = to_port(item)
+    return number, number
 
 
 def _shown(item: Any) -> Any:
@@ -88,12 +89,13 @@ def _shown(item: Any) -> Any:
     return item.strip() if isinstance(item, str) else item
 
 
-def _twice(numbers: Iterable[int]) -> list[int]:
+def _twice(numbers: Iterable[int | None]) -> list[int]:
     """Return the numbers that come more than once."""
     seen: set[int] = set()
     twice: set[int] = set()
     for number in numbers:
-        (twice if number in seen else seen).add(number)
+        if number is not None:
+            (twice if number in seen else seen).add(number)
     return sorted(twice)
 
 

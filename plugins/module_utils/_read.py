@@ -15,6 +15,7 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils import _state, _st
 from ansible_collections.servicemesh.tcp.plugins.module_utils._kinds import KINDS, collection_path
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import (
     COLLECTION,
+    DOOR_LABEL,
     GATEWAY_LABEL,
     MANAGED_BY_LABEL,
 )
@@ -100,8 +101,17 @@ def read_mesh(reader: Reader) -> dict[str, Any]:
         "workloads": _state_mesh.workloads(pods or [], parse),
         "deployments": project("Deployment", _state.deployment, GATEWAY_LABEL),
         "smcps": None if smcps is None else [_state_smcp.smcp(item) for item in smcps],
-        "nodes": read_nodes(api, [item for item in services if GATEWAY_LABEL in item["labels"]]),
+        "routes": read_routes(reader),
+        "nodes": read_nodes(api, [item for item in services if {GATEWAY_LABEL, DOOR_LABEL} & item["labels"].keys()]),
     }
+
+
+def read_routes(reader: Reader) -> list[dict[str, Any]] | None:
+    """Read our Routes; V(None) where there are none to have, or no right to see them, which only door route needs."""
+    if not reader.serves(KINDS["Route"].api_version):
+        return None
+    found = Reader(reader.api, reader.groups).known_items("Route", f"{MANAGED_BY_LABEL}={COLLECTION}")
+    return None if found is None else [_state.route(item) for item in found]
 
 
 def parse(text: str) -> Any:

@@ -18,7 +18,19 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._backends import (
     read_backend,
     read_backends,
 )
+from ansible_collections.servicemesh.tcp.plugins.module_utils._doors import (
+    GATEWAY,
+    WHY,
+    cannot,
+    check_proof,
+    narrow,
+    read_door,
+    read_door_ports,
+    read_door_service,
+    read_door_tls,
+)
 from ansible_collections.servicemesh.tcp.plugins.module_utils._findings import finding
+from ansible_collections.servicemesh.tcp.plugins.module_utils._http import check_request, probe_with_http, read_http
 from ansible_collections.servicemesh.tcp.plugins.module_utils._probe_talk import (
     KEYS_OF,
     MODES,
@@ -44,11 +56,13 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._tls import check_
 RECORD_KEYS = words(
     "name gateway port target_port node_port backend backends protocol tls hosts paths door"
     " allow_from deny_from timeouts limits keepalive outliers proxy_protocol fix_protocol probe was"
-    " adopt scope"
+    " adopt scope service"
 )
 RECORD_BUILT = words(
-    "name gateway port target_port node_port backend backends protocol tls hosts fix_protocol probe was adopt"
+    "name gateway port target_port node_port backend backends protocol tls hosts paths fix_protocol probe was adopt"
+    " door service"
 )
+BACKEND_RULE = "every record needs its backend: namespace, service and port, or host and port"
 PROBE_KEYS = frozenset(["mode", "timeout", *TALK_KEYS])
 PROBE_MODES = (*MODES, "none")
 
@@ -86,15 +100,24 @@ def _read_record(raw: Mapping[str, Any], subject: str) -> tuple[dict[str, Any], 
     name = raw.get("name")
     if not isinstance(name, str) or not name.strip() or not name.isprintable():
         problems.invalid("name", name, "every record needs a name of printable characters")
+    door = read_door(problems, raw)
+    if door is None:
+        return {}, problems.findings
+    if door != GATEWAY:
+        return _read_past_gateways(problems, raw, door), problems.findings
+    if "service" in raw:
+        problems.invalid("service", raw["service"], "a gateway's front Service is described where the gateway is")
     protocol = _protocol(problems, raw.get("protocol", "tcp"))
     tls = read_tls(problems, raw, protocol)
+    http = read_http(problems, raw, protocol)
     record: dict[str, Any] = {
         "name": name,
         "gateway": read_label(problems, "gateway", raw.get("gateway")),
         "ports": read_ports(problems, "port", raw.get("port"), auto=True, proxied=True),
         "protocol": protocol,
         "tls": tls,
-        "probe": _probe(problems, probe_with_tls(raw.get("probe", {}), tls)),
+        "http": http,
+        "probe": _probe(problems, probe_with_http(probe_with_tls(raw.get("probe", {}), tls), http)),
         "was": _was(problems, raw.get("was"), name),
         "adopt": read_flag(problems, "adopt", raw.get("adopt", False)),
         "fix_protocol": read_flag(problems, "fix_protocol", raw.get("fix_protocol", False)),
@@ -110,16 +133,51 @@ def _read_record(raw: Mapping[str, Any], subject: str) -> tuple[dict[str, Any], 
         record["backend"] = read_backend(problems, "backend", raw["backend"], count, BACKEND_KEYS)
     elif set(raw) <= RECORD_BUILT:
         # A misspelt or unbuilt key in its place has its finding already.
-        problems.invalid(
-            "backend", None, "every record needs its backend: namespace, service and port, or host and port"
-        )
+        problems.invalid("backend", None, BACKEND_RULE)
     external = [item for item in (record.get("backend", {}), *record.get("backends", ())) if item.get("external")]
-    if record["fix_protocol"] and external:
+    if http and external:
+        problems.add("KEY_NOT_BUILT", key="backend.host with protocol: http")
+    if record["fix_protocol"] and http:
+        problems.invalid("fix_protocol", True, "it is for records that carry bytes, and this one carries HTTP")
+    elif record["fix_protocol"] and external:
         problems.invalid(
             "fix_protocol", True, "it is for the ports of Services, and a backend is outside of the cluster"
         )
     check_talk(problems, tls, raw.get("probe"), record["probe"]["mode"], record.get("backend", {}).get("ports", ()))
+    check_request(problems, http, record["probe"]["mode"])
     return record, problems.findings
+
+
+def _read_past_gateways(problems: Problems, raw: Mapping[str, Any], door: str) -> dict[str, Any]:
+    """Read a record that is reached by another door than the gateway."""
+    given = narrow(problems, door, raw, RECORD_BUILT)
+    ports = read_door_ports(problems, door, given)
+    tls = read_door_tls(problems, door, given)
+    record: dict[str, Any] = {
+        "name": raw.get("name"),
+        "gateway": "",
+        "door": door,
+        "ports": ports,
+        "protocol": "tls" if tls else "tcp",
+        "tls": tls,
+        "http": None,
+        "probe": _probe(problems, probe_with_tls(given.get("probe", {}), tls)),
+        "was": None,
+        "adopt": False,
+        "fix_protocol": False,
+        "target_ports": [None] * len(ports),
+        "node_ports": _beside(problems, "node_port", given, len(ports)),
+        "service": read_door_service(problems, door, given.get("service", {})),
+    }
+    if "backend" in given:
+        record["backend"] = read_backend(problems, "backend", given["backend"], len(ports), BACKEND_KEYS)
+        if record["backend"].get("external"):
+            cannot(problems, door, "backend.host", WHY["host"])
+    elif set(raw) <= RECORD_BUILT:
+        problems.invalid("backend", None, BACKEND_RULE)
+    check_proof(problems, door, record["probe"]["mode"])
+    check_talk(problems, tls, given.get("probe"), record["probe"]["mode"], record.get("backend", {}).get("ports", ()))
+    return record
 
 
 def _several(problems: Problems, record: dict[str, Any], raw: Any) -> None:
@@ -155,9 +213,6 @@ def _beside(problems: Problems, key: str, raw: Mapping[str, Any], count: int, **
 
 def _protocol(problems: Problems, value: Any) -> str:
     """Read the protocol of a record."""
-    if value == "http":
-        problems.add("KEY_NOT_BUILT", key=f"protocol: {value}")
-        return value
     if value == "udp":
         problems.add("PROTOCOL_UDP")
         return value
@@ -194,7 +249,8 @@ def _check_renamed(records: Iterable[Mapping[str, Any]]) -> list[dict[str, str]]
 
 def entries(record: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return one entry for each port of a record, with C(port) as V(None) where it is to be found by C(auto)."""
-    same = {key: record[key] for key in ("name", "gateway", "protocol", "tls", "fix_protocol", "probe", "was", "adopt")}
+    same = {key: record[key] for key in ("name", "gateway", "protocol", "tls", "http", "probe", "was", "adopt")}
+    same |= {key: record[key] for key in ("fix_protocol", "door", "service") if key in record}
     several = record.get("backends", ())
     columns = zip(record["ports"], record["target_ports"], record["node_ports"], strict=True)
     return [

@@ -85,8 +85,8 @@ RULES: Mapping[str, Rule] = {
     ),
     "GATEWAY_DEFINED_ELSEWHERE": Rule(
         "error",
-        "the gateway was defined by set {holder!r}; set {set!r} may not define it again.",
-        "Refer to it by name and namespace only, or change it in set {holder!r}.",
+        "the gateway was defined by set {holder!r}, and set {set!r} defines it otherwise: {differs}.",
+        "Refer to it by name and namespace only, write the same here, or change it in set {holder!r}.",
     ),
     "GATEWAY_FOREIGN": Rule(
         "error",

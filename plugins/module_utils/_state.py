@@ -12,11 +12,13 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ansible_collections.servicemesh.tcp.plugins.module_utils._definition import read_stored
+from ansible_collections.servicemesh.tcp.plugins.module_utils._http_objects import project
 from ansible_collections.servicemesh.tcp.plugins.module_utils._in_charge import in_charge
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import (
     DEFINITION_ANNOTATION,
     ONBOARDING_MANAGER,
     SOURCE_ANNOTATION,
+    is_ours,
 )
 from ansible_collections.servicemesh.tcp.plugins.module_utils._providers import load_balancer_annotations
 from ansible_collections.servicemesh.tcp.plugins.module_utils._tls_objects import RECORDS_ANNOTATION, read_note
@@ -64,6 +66,7 @@ def service(obj: Mapping[str, Any]) -> dict[str, Any]:
         "annotations": load_balancer_annotations(annotations),
         "definition": read_stored(annotations.get(DEFINITION_ANNOTATION)),
         "in_charge": in_charge(obj),
+        "source": annotations.get(SOURCE_ANNOTATION, ""),
         "selector": spec.get("selector") or {},
         "ports": [
             {
@@ -84,6 +87,18 @@ def service(obj: Mapping[str, Any]) -> dict[str, Any]:
         "addresses": [item.get("ip") or item.get("hostname") for item in ingress],
         "managers": port_managers(obj),
         "edited": sorted({port for ports in port_managers(obj, "Update").values() for port in ports}),
+    }
+
+
+def route(obj: Mapping[str, Any]) -> dict[str, Any]:
+    """Project a Route of OpenShift."""
+    spec = obj.get("spec", {})
+    return {
+        **identity(obj),
+        "source": (obj["metadata"].get("annotations") or {}).get(SOURCE_ANNOTATION, ""),
+        "host": spec.get("host", ""),
+        "service": spec.get("to", {}).get("name", ""),
+        "target_port": (spec.get("port") or {}).get("targetPort"),
     }
 
 
@@ -112,10 +127,14 @@ def gateway(obj: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def virtual_service(obj: Mapping[str, Any]) -> dict[str, Any]:
-    """Project an Istio VirtualService: TCP and TLS rules with their destinations, and whether it has HTTP rules."""
+    """Project an Istio VirtualService: TCP and TLS rules with their destinations, and whether it has HTTP rules.
+
+    C(routes) are the HTTP rules of this collection's own; those of others may be many, and nothing is asked of them.
+    """
     spec = obj.get("spec", {})
+    known = identity(obj)
     return {
-        **identity(obj),
+        **known,
         "hosts": spec.get("hosts") or [],
         "gateways": spec.get("gateways") or [],
         "export_to": spec.get("exportTo") or [],
@@ -126,6 +145,7 @@ def virtual_service(obj: Mapping[str, Any]) -> dict[str, Any]:
             for rule in spec.get("tls") or []
         ],
         "http": bool(spec.get("http")),
+        "routes": project(spec.get("http") or [], _destinations) if is_ours(known["labels"]) else [],
     }
 
 
@@ -138,16 +158,21 @@ def _rule(rule: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "ports": [match.get("port") or None for match in matches],
         "match_gateways": [match.get("gateways") or [] for match in matches],
-        "destinations": [
-            {
-                "host": route.get("destination", {}).get("host", ""),
-                "port": route.get("destination", {}).get("port", {}).get("number"),
-                "subset": route.get("destination", {}).get("subset", ""),
-                "weight": route.get("weight", 0),
-            }
-            for route in rule.get("route") or []
-        ],
+        "destinations": _destinations(rule),
     }
+
+
+def _destinations(rule: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Project where a rule leads."""
+    return [
+        {
+            "host": route.get("destination", {}).get("host", ""),
+            "port": route.get("destination", {}).get("port", {}).get("number"),
+            "subset": route.get("destination", {}).get("subset", ""),
+            "weight": route.get("weight", 0),
+        }
+        for route in rule.get("route") or []
+    ]
 
 
 def destination_rule(obj: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,10 +11,10 @@ import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from ansible_collections.servicemesh.tcp.plugins.module_utils._by_name import kind_of, shared_port_name
 from ansible_collections.servicemesh.tcp.plugins.module_utils._conflicts import Conflicts
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import names_of, port_name
 from ansible_collections.servicemesh.tcp.plugins.module_utils._reading import is_reserved
-from ansible_collections.servicemesh.tcp.plugins.module_utils._tls_objects import shared_port_name
 
 # A pod's own outgoing connections take their ports from here (Linux, net.ipv4.ip_local_port_range). Envoy cannot bind
 # one that is taken, and nobody tries again: the port stays dead until the next push (seen on the lab).
@@ -28,8 +28,8 @@ STEP = 1000
 
 def port_names(entry: Mapping[str, Any], set_name: str) -> list[str]:
     """Return the names that a record's port may have on the cluster: by its own name, and by its former one."""
-    if entry.get("tls"):
-        return [shared_port_name(entry["port"])]
+    if kind_of(entry):
+        return [shared_port_name(kind_of(entry), entry["port"])]
     return [port_name(entry["port"], set_name, name) for name in names_of(entry)]
 
 
@@ -113,7 +113,7 @@ class Targets:
     def _take_given(self, entry: Mapping[str, Any]) -> None:
         """Give a record the target that it asks for, or note what stands in its way."""
         target, gateway = entry["target_port"], self.gateway["name"]
-        if entry.get("tls") and self._chosen.get(entry["port"]) == target:
+        if kind_of(entry) and self._chosen.get(entry["port"]) == target:
             return
         if target in self.held:
             self.conflicts.add_taken(entry["name"], target, "target port", gateway, self.held[target])

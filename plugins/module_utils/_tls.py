@@ -49,9 +49,9 @@ STARTTLS_MODES: Mapping[str, str] = {"ftp": "FTP", "smtp": "SMTP", "mysql": "MyS
 def read_tls(problems: Problems, raw: Mapping[str, Any], protocol: str) -> dict[str, Any] | None:
     """Read C(tls) and C(hosts) of a record: C({mode, hosts, secret, ca, min_version}), V(None) for a plain record."""
     if protocol != "tls":
-        for key in ("tls", "hosts"):
+        for key, needed in (("tls", "tls"), ("hosts", "tls or http")):
             if key in raw and protocol == "tcp":
-                problems.invalid(key, raw[key], "it needs protocol: tls")
+                problems.invalid(key, raw[key], f"it needs protocol: {needed}")
         return None
     given = read_dict(problems, "tls", raw.get("tls", {}))
     check_keys(problems, "tls.", given, TLS_KEYS, TLS_KEYS)
@@ -121,11 +121,16 @@ def _version(problems: Problems, value: Any, mode: str) -> str | None:
     return str(value)
 
 
-def sni_of(tls: Mapping[str, Any]) -> str:
-    """Return a name to ask for, '' where any does: the first that is whole, or one that a wildcard covers."""
-    whole = [host for host in tls["hosts"] if not host.startswith(ANY)]
-    wild = [f"tcp-probe{host[1:]}" for host in tls["hosts"] if host != ANY]
+def name_to_ask_for(hosts: Iterable[str]) -> str:
+    """Return a name that one of these covers, '' where any does: the first that is whole, or one below a wildcard."""
+    whole = [host for host in hosts if not host.startswith(ANY)]
+    wild = [f"tcp-probe{host[1:]}" for host in hosts if host != ANY]
     return next(iter([*whole, *wild]), "")
+
+
+def sni_of(tls: Mapping[str, Any]) -> str:
+    """Return a name to ask for, '' where any does."""
+    return name_to_ask_for(tls["hosts"])
 
 
 def probe_with_tls(raw: Any, tls: Mapping[str, Any] | None) -> Any:

@@ -18,6 +18,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from ansible_collections.servicemesh.tcp.plugins.module_utils._by_name import shared_port_name
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import LABEL_MAX, set_object_name
 from ansible_collections.servicemesh.tcp.plugins.module_utils._tls import PASSTHROUGH
 
@@ -34,19 +35,9 @@ VERSIONS = {istio: version for version, istio in ISTIO_VERSIONS.items()}
 Listeners = Sequence[Mapping[str, Any]]
 
 
-def shared_port_name(port: int) -> str:
-    """Return the name of a port that records share by their names; it carries none of them."""
-    return f"tls-{port}"
-
-
-def is_shared_name(name: str, port: int) -> bool:
-    """Tell whether a port of a front Service was named to be shared."""
-    return name == shared_port_name(port)
-
-
 def server_name(port: int, digest: str | None, mode: str) -> str:
     """Return the name of a record's server; names that are passed through are all of one."""
-    return shared_port_name(port) if mode == PASSTHROUGH else f"tls-{port}-{digest}"
+    return shared_port_name("tls", port) if mode == PASSTHROUGH else f"tls-{port}-{digest}"
 
 
 def rule_object_name(gateway: str, set_name: str, port: int, digest: str | None) -> str:
@@ -70,7 +61,9 @@ def servers(listeners: Listeners) -> list[dict[str, Any]]:
     names: dict[int, list[str]] = defaultdict(list)
     for item in passed_through(listeners):
         names[item["port"]] += item["tls"]["hosts"]
-    found = [_server(port, shared_port_name(port), hosts, {"mode": "PASSTHROUGH"}) for port, hosts in names.items()]
+    found = [
+        _server(port, shared_port_name("tls", port), hosts, {"mode": "PASSTHROUGH"}) for port, hosts in names.items()
+    ]
     for item in ended_here(listeners):
         tls = item["tls"]
         settings = {"mode": ISTIO_MODES[tls["mode"]], "credentialName": tls["secret"]}

@@ -10,12 +10,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ansible_collections.servicemesh.tcp.plugins.module_utils._by_name import KIND_OF_SERVER, KINDS, shared_port_name
 from ansible_collections.servicemesh.tcp.plugins.module_utils._destination_rules import rules_of
+from ansible_collections.servicemesh.tcp.plugins.module_utils._http_objects import observed as observed_http
 from ansible_collections.servicemesh.tcp.plugins.module_utils._istio import World
 from ansible_collections.servicemesh.tcp.plugins.module_utils._istio_holders import Holder, foreign_listeners
 from ansible_collections.servicemesh.tcp.plugins.module_utils._istio_names import age_key
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import (
     COLLECTION,
+    DOOR_LABEL,
     GATEWAY_LABEL,
     SET_LABEL,
     front_number,
@@ -34,7 +37,6 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._tls_objects impor
     NOWHERE,
     observed,
     rule_object_name,
-    shared_port_name,
 )
 
 
@@ -52,6 +54,12 @@ class View:
         # Oldest first: Istio lets the older of two servers on a port win.
         self.gateways = sorted(state["gateways"], key=age_key)
         self.virtual_services = {(item["namespace"], item["name"]): item for item in state["virtual_services"]}
+        # A set's VirtualServices with HTTP rules by the namespace and name of the gateway, and the set.
+        self._with_routes: dict[tuple[str, str, str], list[Mapping[str, Any]]] = {}
+        for item in self.virtual_services.values():
+            if item.get("routes"):
+                key = (item["namespace"], item["labels"].get(GATEWAY_LABEL, ""), item["labels"].get(SET_LABEL, ""))
+                self._with_routes.setdefault(key, []).append(item)
         self.deployments = {(item["namespace"], item["name"]): item for item in state["deployments"]}
         self._planes: dict[tuple[str, str], Mapping[str, Any]] = {}
         self._add_planes()
@@ -271,23 +279,29 @@ class View:
                     (namespace, rule_object_name(gateway, set_name, port, digest))
                 ),
             )
-            leads = destinations.get(number) or [NOWHERE]
-            several = len(leads) > 1 or leads[0].get("subset")
-            plain = {"hash": record_hash(port_name), "destination": leads[0]}
-            if several:
-                plain["destinations"] = self._with_labels(leads, place, set_name)
+            kind = next((KIND_OF_SERVER.get(server["protocol"], "") for server in servers.get(number, ())), "")
+            if kind == "http":
+                records = self.http_records(place, set_name, number)
+            plain = {"hash": record_hash(port_name), "destinations": destinations.get(number) or [NOWHERE]}
             for item in records or [plain]:
+                leads = item.get("destinations") or [item.get("destination", NOWHERE)]
+                several = len(leads) > 1 or leads[0].get("subset")
                 result.append(
                     {
                         **common,
-                        "port_name": shared_port_name(number) if by_name else port_name,
+                        "port_name": shared_port_name(kind, number) if kind else port_name,
                         "hash": item["hash"],
-                        "host": item["destination"]["host"],
-                        "backend_port": item["destination"]["port"],
-                        **{key: item[key] for key in ("tls", "destinations") if key in item},
+                        "host": leads[0]["host"],
+                        "backend_port": leads[0]["port"],
+                        **{key: item[key] for key in KINDS if key in item},
+                        **({"destinations": self._with_labels(leads, place, set_name)} if several else {}),
                     }
                 )
         return result
+
+    def http_records(self, place: tuple[str, str], set_name: str, port: int) -> list[dict[str, Any]]:
+        """Return the HTTP records that a set has on a port of the gateway at a place, read back from its rules."""
+        return observed_http(port, self._with_routes.get((*place, set_name), ()))
 
     def _with_labels(
         self, destinations: Iterable[Mapping[str, Any]], place: tuple[str, str], set_name: str
@@ -307,7 +321,9 @@ class View:
         for item in self.gateways:
             if is_of_set(item["labels"], set_name) and item["source"]:
                 return item["source"]
-        return ""
+        doors = [item for item in self.services.values() if DOOR_LABEL in item["labels"]]
+        doors += self.state.get("routes") or []
+        return next((item["source"] for item in doors if is_of_set(item["labels"], set_name)), "")
 
 
 def view_of(state: Mapping[str, Any] | View, planned_services: Iterable[Mapping[str, Any]] = ()) -> View:

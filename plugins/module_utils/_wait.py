@@ -11,7 +11,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ansible_collections.servicemesh.tcp.plugins.module_utils import _wait_members, _wait_olm, _wait_planes
-from ansible_collections.servicemesh.tcp.plugins.module_utils._lack import LackRule, Look
+from ansible_collections.servicemesh.tcp.plugins.module_utils._lack import Fatal, LackRule, Look
+
+# Seconds for a router to take back a refusal, as when the Route that had the name goes in the same moment.
+REFUSED_PATIENCE = 10.0
 
 
 def see_nothing(_kind: str, _name: str, _namespace: str | None) -> None:
@@ -44,6 +47,18 @@ def _service_lacks(obj: Mapping[str, Any], until: Mapping[str, Any], _look: Look
     if obj["spec"].get("type") != "LoadBalancer" or obj.get("status", {}).get("loadBalancer", {}).get("ingress"):
         return ""
     return "the cluster's load balancer has given it no address"
+
+
+def _route_lacks(obj: Mapping[str, Any], _until: Mapping[str, Any], _look: Look) -> str:
+    """Return why no router serves a Route: in its words, or that none has said anything yet."""
+    ingress = (obj.get("status") or {}).get("ingress") or []
+    states = [item for one in ingress for item in one.get("conditions") or [] if item["type"] == "Admitted"]
+    if any(item["status"] == "True" for item in states):
+        return ""
+    refused = next((item for item in states if item["status"] == "False"), None)
+    if refused is None:
+        return "no router has admitted it"
+    return Fatal(f"a router refuses it ({refused.get('message') or refused.get('reason')})", REFUSED_PATIENCE)
 
 
 def _deployment_lacks(obj: Mapping[str, Any], _until: Mapping[str, Any], _look: Look) -> str:
@@ -111,6 +126,7 @@ def pod_troubles(pods: Iterable[Mapping[str, Any]]) -> list[str]:
 RULES: Mapping[str, LackRule] = {
     "DaemonSet": _set_lacks,
     "Deployment": _deployment_lacks,
+    "Route": _route_lacks,
     "Service": _service_lacks,
     "StatefulSet": _set_lacks,
     **_wait_members.RULES,

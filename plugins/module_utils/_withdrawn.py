@@ -13,6 +13,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ansible_collections.servicemesh.tcp.plugins.module_utils._by_name import kind_of
+from ansible_collections.servicemesh.tcp.plugins.module_utils._door_plan import closed_at
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import port_place, short_hash
 from ansible_collections.servicemesh.tcp.plugins.module_utils._service_entries import is_external
 from ansible_collections.servicemesh.tcp.plugins.module_utils._tls import one_per_port
@@ -69,7 +71,7 @@ def closed_ports(
         front = view.services.get((item["namespace"], item["service"]), {"ports": [], "managers": {}})
         if port_place(item) in kept:
             continue
-        if item.get("tls") and (item.get("lent") or item["port"] in view.ports_of_other_sets(front, set_name)):
+        if kind_of(item) and (item.get("lent") or item["port"] in view.ports_of_other_sets(front, set_name)):
             continue
         node_ports = [port["node_port"] for port in front["ports"] if port["port"] == item["port"]]
         closed.append(
@@ -78,6 +80,7 @@ def closed_ports(
                 "name": (names or {}).get(item["hash"] or "", ""),
                 "node_port": node_ports[0] if node_ports else None,
                 "backend": backend_of(item, view),
+                **closed_at(item, view),
             }
         )
     return closed

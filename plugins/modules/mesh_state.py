@@ -115,6 +115,7 @@ mesh:
         - All Services with type, selector, ports and addresses.
         - C(annotations) are only those that a load balancer is set up or marked by, C(class) is the load balancer's.
         - C(definition) is what the role P(servicemesh.tcp.gateways#role) stored of a gateway's definition, else null.
+        - C(source) is what a set's door past the gateway was last written from, else empty.
         - C(in_charge) is the tool or operator that keeps the Service, as far as labels, annotations, owners and field
           managers tell, else null.
         - C(managers) names the field managers that applied ports with server-side apply, and which.
@@ -132,6 +133,7 @@ mesh:
           annotations: {"service.beta.kubernetes.io/aws-load-balancer-type": "nlb"}
           definition: {"pool": ["5400-5499"], "service": {"type": "LoadBalancer"}}
           in_charge: null
+          source: ""
           selector: {"servicemesh.tcp/gateway": "edge"}
           ports:
             - name: tcp-8081-1f2e3d4c
@@ -156,9 +158,16 @@ mesh:
     virtual_services:
       description:
         - All Istio VirtualServices with hosts, gateways, C(exportTo), TCP and TLS rules, and whether they have HTTP
-          rules.
+          rules. C(routes) are the HTTP rules of this collection's own.
         - A rule's C(ports), C(match_gateways) and C(sni) have one entry per match; a port of null is any port.
         - C(records) says whose the TLS rules of a set of this collection are, by port and first name.
+      type: list
+      elements: dict
+      returned: success
+    routes:
+      description:
+        - The Routes of OpenShift that sets have as doors (C(door=route)), with C(source), C(host), C(service) and
+          C(target_port). Null where Routes are not served, or where there is no right to list them.
       type: list
       elements: dict
       returned: success

@@ -436,16 +436,12 @@ api_requests:
   sample: 3
 """
 
-import asyncio
-import contextlib
 import math
-from collections.abc import Collection, Sequence
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.servicemesh.tcp.plugins.module_utils._client import Api, ApiError, auth_argument_spec
-from ansible_collections.servicemesh.tcp.plugins.module_utils._envoy import Gateway, Snapshot
-from ansible_collections.servicemesh.tcp.plugins.module_utils._probe import Prober, sockets_allowed
+from ansible_collections.servicemesh.tcp.plugins.module_utils._envoy import Gateway
 from ansible_collections.servicemesh.tcp.plugins.module_utils._probe_talk import MODES, ORIGINS
 from ansible_collections.servicemesh.tcp.plugins.module_utils._probe_target import (
     Target,
@@ -453,9 +449,7 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._probe_target impo
     parse_target,
     summarize,
 )
-
-# Open at the same time through the relay, each of which is a thread here and a stream of the API server.
-MOST_INSIDE = 128
+from ansible_collections.servicemesh.tcp.plugins.module_utils._probing import CONCURRENCY, HOLD, UNASKED, probe
 
 
 def argument_spec() -> dict[str, Any]:
@@ -493,9 +487,9 @@ def argument_spec() -> dict[str, Any]:
         **auth_argument_spec(),
         "targets": {"type": "list", "elements": "dict", "required": True, "options": targets},
         "gateways": {"type": "list", "elements": "dict", "default": [], "options": gateways},
-        "concurrency": {"type": "int", "default": 200},
+        "concurrency": {"type": "int", "default": CONCURRENCY},
         "deadline": {"type": "float", "default": 60.0},
-        "hold": {"type": "float", "default": 1.0},
+        "hold": {"type": "float", "default": HOLD},
     }
 
 
@@ -521,57 +515,25 @@ def check_options(params: dict[str, Any]) -> tuple[list[Target], dict[str, Gatew
     return targets, gateways
 
 
-def reader_of(api: Api) -> Any:
-    """Return what asks the Envoys; its libraries take half a second to load, and talkative ports need none of them."""
-    from ansible_collections.servicemesh.tcp.plugins.module_utils._portforward import EnvoyReader
-
-    return EnvoyReader(api)
-
-
-def way_in(api: Api, reader: Any, targets: Sequence[Target], gateways: dict[str, Gateway], planned: bool) -> Any:
-    """Return what opens sessions from inside the cluster while it is entered; V(None) where no target asks for it."""
-    names = sorted({target.gateway for target in targets if target.talk.inside})
-    if not names:
-        return contextlib.nullcontext()
-    from ansible_collections.servicemesh.tcp.plugins.module_utils._relay import relay_beside
-
-    return relay_beside(api, reader, gateways[names[0]], planned)
-
-
 def main() -> None:
     """Run the module."""
     module = AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True)
+    connected: list[Api] = []
+
+    def connect() -> Api:
+        try:
+            connected.append(Api(module))
+        except ApiError as error:
+            module.fail_json(msg=f"{UNASKED}: {error}")
+        return connected[0]
+
+    wanted = {key: module.params[key] for key in ("deadline", "concurrency", "hold")}
     try:
         targets, gateways = check_options(module.params)
-        inside = any(target.talk.inside for target in targets)
-        # Talkative ports are proven without the cluster.
-        asks = inside or any(target.talk.mode == "connect" and target.gateway for target in targets)
-        api = Api(module) if asks else None
+        results = probe(connect, targets, gateways, **wanted, planned=module.check_mode)
     except TargetError as error:
         module.fail_json(msg=str(error))
-    except ApiError as error:
-        module.fail_json(
-            msg=f"The gateways' Envoys cannot be asked, because there is no connection to the API server: {error}"
-        )
-    reader = reader_of(api) if api else None
-
-    async def observe(gateway: str, wanted: Collection[str], pods: Sequence[str] | None) -> Snapshot:
-        return await asyncio.to_thread(reader.snapshot, gateways[gateway], wanted, pods)
-
-    sockets = sockets_allowed()
-    with way_in(api, reader, targets, gateways, module.check_mode) as relay:
-        prober = Prober(
-            targets,
-            observe,
-            concurrency=module.params["concurrency"],
-            deadline=module.params["deadline"],
-            hold=module.params["hold"],
-            # A session through the relay is dear.
-            sockets=min(sockets, MOST_INSIDE) if inside else sockets,
-            dial=relay.dial if relay else None,
-        )
-        results = asyncio.run(prober.run())
-    requests = sum(api.requests.values()) if api else 0
+    requests = sum(sum(api.requests.values()) for api in connected)
     module.exit_json(changed=False, results=results, summary=summarize(results), api_requests=requests)
 
 

@@ -239,12 +239,17 @@ impacts:
   elements: dict
   contains:
     gateway:
-      description: The gateway.
+      description: The gateway; of a record that leads past it, the Service that is its door.
       type: str
       returned: always
       sample: edge
+    door:
+      description: Which door that Service is.
+      type: str
+      returned: if the port is not a gateway's
+      sample: node_port
     namespace:
-      description: The gateway's namespace.
+      description: The gateway's namespace, or the door's.
       type: str
       returned: always
       sample: gateways
@@ -291,12 +296,14 @@ impacts:
       returned: always
       sample: 45.0
 services:
-  description: The gateways' front Services as they are afterwards, in the form of M(servicemesh.tcp.mesh_state).
+  description: >-
+    The gateways' front Services, and those of other doors, as they are afterwards, in the form of
+    M(servicemesh.tcp.mesh_state).
   returned: success
   type: list
   elements: dict
 nodes:
-  description: The nodes' addresses, where a front Service is of type C(NodePort).
+  description: The nodes' addresses, where one of RV(services) is of type C(NodePort).
   returned: success
   type: list
   elements: dict

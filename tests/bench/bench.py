@@ -3,9 +3,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Measure the budgets on the lab against what a user would do otherwise, as ratios in one run.
 
-Usage: bench.py [publish] [planning] [capacity] [audit] [--ports 10,100,1000] [--write]
+Usage: bench.py [publish] [planning] [capacity] [audit] [doors] [--ports 10,100,1000] [--write]
 
-With --write the tables go to docs/benchmarks.md, each part in the place of its last measurement.
+With --write the tables go to docs/benchmarks.md, that of the doors to docs/doors.md, each part in the place of its last
+measurement.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PAT
 
 import audit
 import capacity
+import doors
 import planning
 import report
 from harness import Cluster, Exposure, Playbooks
@@ -79,7 +81,7 @@ def main() -> None:
     parser.add_argument("--write", action="store_true", help="write docs/benchmarks.md")
     options = parser.parse_args()
     counts = [int(word) for word in options.ports.split(",")]
-    parts = options.parts or ["planning", "publish", "capacity", "audit"]
+    parts = options.parts or ["planning", "publish", "capacity", "audit", "doors"]
     tables = {}
     if "planning" in parts:
         tables["planning"] = planning.rows()
@@ -89,7 +91,7 @@ def main() -> None:
     cluster = Cluster(admin=folder / "kubeconfig", limited=folder / "kubeconfig-tcp")
     with tempfile.TemporaryDirectory() as scratch:
         playbooks = Playbooks(ROOT, cluster, Path(scratch))
-        for part in ("publish", "capacity"):
+        for part in ("publish", "capacity", "doors"):
             if part not in parts:
                 continue
             exposure = Exposure(f"bench-{part}", playbooks)
@@ -100,6 +102,8 @@ def main() -> None:
                 exposure.make()
                 if part == "publish":
                     tables[part] = publish(exposure, counts)
+                elif part == "doors":
+                    tables[part] = doors.rows(exposure)
                 else:
                     first = require(exposure.expose([exposure.record("port-0", FIRST_PORT)], tcp_allow_withdraw="all"))
                     address = first.endpoints[0]["addresses"][0]
@@ -108,7 +112,9 @@ def main() -> None:
                 exposure.remove()
     print(report.render(tables))
     if options.write:
-        report.write(ROOT / "docs" / "benchmarks.md", tables, time.strftime("%Y-%m-%d"))
+        for part, table in tables.items():
+            page = "doors.md" if part == "doors" else "benchmarks.md"
+            report.write(ROOT / "docs" / page, {part: table}, time.strftime("%Y-%m-%d"))
 
 
 if __name__ == "__main__":

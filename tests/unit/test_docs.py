@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import render_docs
 import yaml
-from ansible_collections.servicemesh.tcp.plugins.module_utils import _gateways, _limit_keys, _records, _tls
+from ansible_collections.servicemesh.tcp.plugins.module_utils import _doors, _gateways, _limit_keys, _records, _tls
 
 ROOT = Path(__file__).resolve().parents[2]
 USES = render_docs.all_uses()
@@ -61,6 +61,7 @@ def test_every_inventory_variable_has_a_default() -> None:
     ("argument", "prefix", "known", "built"),
     [
         ("expose_ports", "", _records.RECORD_KEYS, _records.RECORD_BUILT),
+        ("expose_ports", "service.", _doors.SERVICE_KEYS, _doors.SERVICE_BUILT),
         ("expose_ports", "probe.", _records.PROBE_KEYS, _records.PROBE_KEYS),
         ("expose_ports", "tls.", _tls.TLS_KEYS, _tls.TLS_KEYS),
         ("gateways_definitions", "", _gateways.GATEWAY_KEYS, _gateways.GATEWAY_BUILT),

@@ -20,8 +20,8 @@ os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PAT
 
 @pytest.fixture(scope="session")
 def cluster() -> Cluster:
-    """Return the running lab; there must be one (make lab)."""
-    folder = ROOT / ".lab" / "lab"
+    """Return the running lab, which TCP_LAB_NAME names if it is another one than make lab's; there must be one."""
+    folder = ROOT / ".lab" / os.environ.get("TCP_LAB_NAME", "lab")
     if not (folder / "kubeconfig-tcp").exists():
         pytest.fail("the lab is not up: run 'make lab' first")
     return Cluster(admin=folder / "kubeconfig", limited=folder / "kubeconfig-tcp")

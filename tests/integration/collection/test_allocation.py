@@ -71,6 +71,7 @@ def test_every_form_of_port_is_published_kept_and_renamed(exposure):
     assert exposure.expose(more).changed == 0
 
 
+@pytest.mark.slow
 def test_another_set_is_served_from_the_stored_pool(exposure):
     reference = {"name": "edge", "namespace": exposure.name}
     taken = {port for ports in ports_of(exposure.expose(wanted(exposure))).values() for port in ports}

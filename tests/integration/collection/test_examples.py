@@ -93,23 +93,19 @@ BEFORE = {
 - servicemesh.tcp.tcp_audit:
   register: audited
 """,
-    # As if nothing had been proven: then the chain is walked.
-    "tcp_diagnose": """
+    "tcp_prove": """
 - servicemesh.tcp.tcp_publish:
     ports: "{{ tcp_ports }}"
     gateways: "{{ tcp_gateways }}"
   check_mode: true
   register: published
-- ansible.builtin.set_fact:
-    probe: {results: []}
-    endpoints: "{{ published.ports | servicemesh.tcp.tcp_endpoints(published.services, published.nodes) }}"
 """,
 }
 # What shows that an example did what its names say.
 AFTER = {
     "tcp_audit": "audited.changes.came == [] and audited.changes.went == []",
-    "tcp_diagnose": "diagnosed.endpoints | map(attribute='hop') | select | length == 2",
     "tcp_gone": "gone.endpoints | map(attribute='proof') == ['withdrawn']",
+    "tcp_prove": "proved.endpoints | map(attribute='proof') == ['proven', 'proven']",
 }
 
 

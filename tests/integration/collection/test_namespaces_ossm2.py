@@ -18,6 +18,7 @@ import kubernetes
 import pytest
 from harness import Cluster, Playbooks, Run
 
+pytestmark = pytest.mark.xdist_group("labs of their own")
 ROOT = Path(__file__).resolve().parents[3]
 LAB = str(ROOT / "tests" / "lab" / "lab")
 NAME = "it-namespaces"

@@ -118,6 +118,7 @@ def address_of(cluster: Cluster, exposure: Exposure) -> str:
             return address
 
 
+@pytest.mark.slow
 def test_somebody_else_s_gateway_is_published_on_and_left_as_it_was(by_hand: Exposure, cluster: Cluster) -> None:
     address = address_of(cluster, by_hand)
     before = declared(cluster, by_hand)

@@ -150,7 +150,14 @@ def talkers(exposure: Exposure, cluster: Cluster) -> Talkers:
 
 
 # The last one is not taken back.
-@pytest.mark.parametrize("loss", ["scaled_to_nothing", pytest.param("black_hole", marks=pytest.mark.slow), "replaced"])
+@pytest.mark.parametrize(
+    "loss",
+    [
+        "scaled_to_nothing",
+        pytest.param("black_hole", marks=pytest.mark.slow),
+        pytest.param("replaced", marks=pytest.mark.slow),
+    ],
+)
 def test_no_mode_proves_a_port_whose_backend_is_lost(talkers: Talkers, loss: str) -> None:
     if not talkers.whole:
         run = talkers.expose(deadline=60)

@@ -29,6 +29,7 @@ def scale(cluster: Cluster, exposure: Exposure, replicas: int) -> None:
     pytest.fail(f"the echo server did not get to {replicas} pods")
 
 
+@pytest.mark.slow
 def test_no_proof_without_a_backend(exposure: Exposure, cluster: Cluster) -> None:
     """Envoy accepts connections without a backend; both ways of proof must notice."""
     silent = exposure.record("silent", 8002, probe={"mode": "connect"})

@@ -17,7 +17,11 @@ from kindlab.paths import CHECKOUT, lab_paths
 from standins.client import APPLY, MERGE, Api, ApiError
 from standins.kinds import KINDS, Kind
 
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.geteuid() != 0, reason="the lab needs root")]
+pytestmark = [
+    pytest.mark.xdist_group("labs of their own"),
+    pytest.mark.slow,
+    pytest.mark.skipif(os.geteuid() != 0, reason="the lab needs root"),
+]
 NAME = "standins-m"
 LAB = str(CHECKOUT / "tests" / "lab" / "lab")
 ECHO = "docker.io/istio/tcp-echo-server:1.3"

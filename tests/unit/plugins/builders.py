@@ -76,6 +76,7 @@ def service(name: str, namespace: str, ports: Any = (), **more: Any) -> dict[str
         "annotations": {},
         "definition": None,
         "in_charge": None,
+        "source": "",
         "selector": {},
         "ports": list(ports),
         "external_name": "",

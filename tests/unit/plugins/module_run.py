@@ -15,8 +15,10 @@ class Exit(Exception):
     """How the module ended."""
 
 
-def run_module(module: ModuleType, api: Any, check_mode: bool = False, **options: Any) -> dict[str, Any]:
-    """Run a module's main and return its result."""
+def run_module(
+    module: ModuleType, api: Any, check_mode: bool = False, warnings: list[str] | None = None, **options: Any
+) -> dict[str, Any]:
+    """Run a module's main and return its result; what it warns of goes into a list, if there is one."""
 
     class Module:
         """As much of AnsibleModule as the modules use."""
@@ -28,6 +30,10 @@ def run_module(module: ModuleType, api: Any, check_mode: bool = False, **options
             self.params = validated.validated_parameters
             self.check_mode = check_mode
             self._diff = True
+
+        def warn(self, text: str) -> None:
+            assert warnings is not None, text
+            warnings.append(text)
 
         def exit_json(self, **result: Any) -> None:
             raise Exit({"failed": False, **result})

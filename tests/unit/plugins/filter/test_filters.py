@@ -123,7 +123,6 @@ def test_the_filters_that_only_show():
     assert filter_of("findings_text")([found]).startswith("WITHDRAW_UNKNOWN set 'a': ")
     mapped = filter_of("gateway_port_map")([record()], [EDGE])["ports"]
     service = front(addresses=["198.18.0.1"])
-    assert [item["name"] for item in filter_of("probe_targets")(mapped, [service])["targets"]] == ["a"]
     report = filter_of("tcp_endpoints")(mapped, [service], planned=True)
     assert filter_of("endpoint_table")(report)[1].endswith("planned")
 
@@ -143,8 +142,8 @@ def test_the_filters_that_only_show():
             "allow_withdraw must be a list, not str",
         ),
         ("echo_server_steps", ("x", SEEN, "i"), "the input must be a list, not str"),
-        ("probe_targets", ([], "x"), "services must be a list, not str"),
-        ("probe_targets", ([], [], "x"), "nodes must be a list, not str"),
+        ("tcp_endpoints", ([], "x"), "services must be a list, not str"),
+        ("tcp_endpoints", ([], [], "x"), "nodes must be a list, not str"),
         ("tcp_endpoints", ([], [], [], "x"), "results must be a list, not str"),
     ],
 )

@@ -126,8 +126,8 @@ MISSING = (
             state(deployments=[deployment("other")]),
             "required",
             [
-                "GATEWAY_DEFINED_ELSEWHERE gateway 'edge': the gateway was defined by set 'other'; set 'default' may"
-                " not define it again."
+                "GATEWAY_DEFINED_ELSEWHERE gateway 'edge': the gateway was defined by set 'other', and set 'default'"
+                " defines it otherwise: service."
             ],
         ),
         (

@@ -9,6 +9,7 @@ import json
 import pytest
 from ansible_collections.servicemesh.tcp.plugins.module_utils import _definition
 from ansible_collections.servicemesh.tcp.plugins.module_utils._gateways import as_stored, read_gateways
+from ansible_collections.servicemesh.tcp.plugins.module_utils._plan import gateway_plan
 from ansible_collections.servicemesh.tcp.plugins.module_utils._portmap import port_map
 from ansible_collections.servicemesh.tcp.plugins.modules import mesh_state
 from ansible_collections.servicemesh.tcp.tests.unit.plugins.builders import (
@@ -62,6 +63,7 @@ def test_what_is_stored():
         "claims": [{"sets": ["red"], "namespaces": ["a", "b"], "ports": ["1-3", 9], "max": 4}, {}],
         "drain": {"listener": 45, "pod": 6.5},
         "service": {**FULL["service"], "annotations": {"a": "true"}},
+        "replicas": 2,
     }
     assert _definition.stored_definition(read(EDGE)) == '{"service":{"type":"LoadBalancer"}}'
 
@@ -147,6 +149,36 @@ def test_two_sets_share_a_pool_whichever_of_them_defines_it():
     assert messages(full["findings"]) == [
         "POOL_EXHAUSTED gateway 'edge': its pool 8081-8084 (4 ports) has no port left for 1 of 'auto' (record 'x');"
         " held are 2 by set 'default' (Service gateways/edge), 2 by set 'other' (Service gateways/edge)."
+    ]
+
+
+def test_another_set_may_define_a_gateway_in_the_same_words():
+    edge = {**FULL, "strict_pool": False, "claims": None, "service": {"type": "LoadBalancer"}}
+    api = mesh_cluster([edge])
+    same = {**edge, "pool": ["8081-8086", "9000"], "replicas": "2", "drain": {"pod": "6.5s", "listener": 45}}
+    before = api.snapshot()
+    assert make_gateways(api, [same], set_name="other") == []
+    assert publish(api, [record("a", "auto")], "other", [same]) != []
+    # Nor is it the other set's to remove.
+    publish(api, [], "other", [same], allow_withdraw=["all"])
+    assert make_gateways(api, [same], set_name="other", gateways_state="absent") == []
+    assert api.snapshot() == before
+
+
+@pytest.mark.parametrize(
+    ("more", "differs"),
+    [
+        ({"replicas": 3}, "replicas"),
+        ({"resources": {"limits": {"memory": "2Gi"}}, "pool": 9000}, "pool, resources"),
+        ({"image": "registry.example.com/proxy", "service": {"type": "NodePort"}}, "image, service"),
+    ],
+)
+def test_another_set_may_not_define_a_gateway_otherwise(more, differs):
+    api = mesh_cluster([EDGE])
+    found = gateway_plan([{**EDGE, **more}], mesh_state.read(api), "other")
+    assert messages(found["findings"]) == [
+        "GATEWAY_DEFINED_ELSEWHERE gateway 'edge': the gateway was defined by set 'default', and set 'other' defines it"
+        f" otherwise: {differs}."
     ]
 
 

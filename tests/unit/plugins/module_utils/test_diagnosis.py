@@ -16,10 +16,8 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._envoy import Endp
 from ansible_collections.servicemesh.tcp.plugins.module_utils._envoy_view import PodView, parse_view
 from ansible_collections.servicemesh.tcp.plugins.module_utils._kinds import collection_path
 from ansible_collections.servicemesh.tcp.plugins.module_utils._portmap import port_map
-from ansible_collections.servicemesh.tcp.plugins.modules import tcp_diagnose
 from ansible_collections.servicemesh.tcp.tests.unit.plugins.builders import EDGE, front, own_port, record
 from ansible_collections.servicemesh.tcp.tests.unit.plugins.fake_api import FakeApi
-from ansible_collections.servicemesh.tcp.tests.unit.plugins.module_run import run_module
 from ansible_collections.servicemesh.tcp.tests.unit.plugins.module_utils.test_hops import Chain
 
 CLUSTER = "outbound|9000||echo.apps.svc.cluster.local"
@@ -145,18 +143,6 @@ def test_any_other_error_of_the_api_server_is_one(walk):
     api.refusals[("GET", collection_path("NetworkPolicy", "apps"))] = ApiError(500, "Internal", "no", "GET", "/")
     with pytest.raises(ApiError):
         walk(api)
-
-
-def test_nothing_is_asked_where_nothing_is_broken():
-    end = {"name": "a", "proof": "proven"}
-    result = run_module(tcp_diagnose, None, ports=[{"name": "a"}], endpoints=[end])
-    assert (result["endpoints"], result["findings"], result["api_requests"]) == ([{**end, "hop": None}], [], 0)
-
-
-def test_each_port_needs_its_endpoint():
-    result = run_module(tcp_diagnose, None, ports=[{"name": "a"}], endpoints=[])
-    assert result["failed"]
-    assert "1 ports and 0 endpoints" in result["msg"]
 
 
 def test_what_an_envoy_has():

@@ -11,7 +11,15 @@ import pytest
 from ansible_collections.servicemesh.tcp.plugins.module_utils._echo import echo_objects, echo_plan, read_apps
 from ansible_collections.servicemesh.tcp.tests.unit.plugins.builders import messages, namespaces, state
 
-APP = {"name": "echo-8081", "namespace": "echo", "ports": [8081, 9081], "replicas": 1, "versions": [], "greets": False}
+APP = {
+    "name": "echo-8081",
+    "namespace": "echo",
+    "ports": [8081, 9081],
+    "replicas": 1,
+    "versions": [],
+    "greets": False,
+    "http": False,
+}
 OURS = {"echo": {"labels": {"app.kubernetes.io/managed-by": "servicemesh.tcp"}, "terminating": False}}
 
 
@@ -127,6 +135,24 @@ def test_a_server_that_greets_is_an_envoy_that_knows_its_pod():
     said = listeners[0]["filter_chains"][0]["filters"][0]["typed_config"]["response"]["inline_string"]
     named = set(re.findall(r"\$\((\w+)\)", said))
     assert named == {item["name"] for item in container["env"]}
+
+
+def test_a_server_of_http_says_so_in_the_names_of_its_ports():
+    service, deployment = echo_objects({**APP, "http": True}, "i", "Always", "proxy:1")
+    assert [(item["name"], item["appProtocol"]) for item in service["spec"]["ports"]] == [
+        ("http-8081", "http"),
+        ("http-9081", "http"),
+    ]
+    container = deployment["spec"]["template"]["spec"]["containers"][0]
+    assert [item["name"] for item in container["ports"]] == ["http-8081", "http-9081"]
+    listeners = json.loads(container["args"][1])["static_resources"]["listeners"]
+    manager = listeners[0]["filter_chains"][0]["filters"][0]["typed_config"]
+    (route,) = manager["route_config"]["virtual_hosts"][0]["routes"]
+    assert route["direct_response"]["status"] == 200
+    assert "I am echo-8081." in route["direct_response"]["body"]["inline_string"]
+    assert messages(read_apps([{**APP, "greets": True, "http": True}])[1]) == [
+        "VALUE_INVALID echo_apps[0]: http: True is not valid; a server of HTTP waits for a request, so it cannot greet."
+    ]
 
 
 def test_a_server_that_greets_needs_its_image():

@@ -71,6 +71,7 @@ def test_an_endpoint_to_the_leaf():
             "addresses": ["198.18.0.1", "198.18.0.2"],
             "port": 8081,
             "sni": None,
+            "http": None,
             "client": None,
             "backend": {"namespace": "apps", "service": "echo", "port": 9000},
             "proof": "proven",

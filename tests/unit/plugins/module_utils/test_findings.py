@@ -23,7 +23,14 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._plan import expos
 from ansible_collections.servicemesh.tcp.plugins.module_utils._portmap import port_map
 from ansible_collections.servicemesh.tcp.plugins.module_utils._sessions import Sessions
 from ansible_collections.servicemesh.tcp.plugins.module_utils._workload import bare_object, new_object
-from ansible_collections.servicemesh.tcp.tests.unit.plugins import audit_texts, backend_texts, plane_findings, tls_texts
+from ansible_collections.servicemesh.tcp.tests.unit.plugins import (
+    audit_texts,
+    backend_texts,
+    door_texts,
+    http_texts,
+    plane_findings,
+    tls_texts,
+)
 from ansible_collections.servicemesh.tcp.tests.unit.plugins.builders import (
     EDGE,
     EDGE_REFERENCE,
@@ -234,8 +241,8 @@ TEXTS = {
     ),
     "GATEWAY_DEFINED_ELSEWHERE": (
         lambda: mapped(cluster=state(deployments=[deployment("other")])),
-        "gateway 'edge': the gateway was defined by set 'other'; set 'default' may not define it again."
-        " Refer to it by name and namespace only, or change it in set 'other'.",
+        "gateway 'edge': the gateway was defined by set 'other', and set 'default' defines it otherwise: service."
+        " Refer to it by name and namespace only, write the same here, or change it in set 'other'.",
     ),
     "GATEWAY_FOREIGN": (
         lambda: mapped(cluster=state(kept("smcp", "istio-system/basic"))),
@@ -264,8 +271,8 @@ TEXTS = {
         " Add it to tcp_gateways, or mend the record's gateway. (did you mean 'edge'?)",
     ),
     "KEY_NOT_BUILT": (
-        lambda: mapped(record(paths=["/a"])),
-        "record 'a': 'paths' is a key of the design, but this version of the collection does not build it yet."
+        lambda: mapped(record(limits={})),
+        "record 'a': 'limits' is a key of the design, but this version of the collection does not build it yet."
         " Leave it out, or use a version that lists it in its changelog.",
     ),
     "KEY_UNKNOWN": (
@@ -540,9 +547,11 @@ TEXTS = {
         " Nothing to do; check the spelling if it should have been there.",
     ),
     **backend_texts.TEXTS,
+    **door_texts.TEXTS,
     **ONBOARDING_TEXTS,
     **plane_findings.TEXTS,
     **OPERATOR_TEXTS,
+    **http_texts.TEXTS,
     **tls_texts.TEXTS,
 }
 
@@ -573,6 +582,7 @@ def test_a_code_keeps_its_severity():
         "CATALOG_NOT_READY": "warning",
         "CLASH_ELSEWHERE": "warning",
         "CLUSTER_OPERATOR_UNWELL": "warning",
+        "EXTERNAL_IP_ALONE": "note",
         "INJECTOR_MISSING": "warning",
         "LB_LIMIT_NEAR": "warning",
         "LB_SPAN": "note",

@@ -56,7 +56,7 @@ def test_a_gateway_s_defaults():
         },
         "replicas": 1,
         "autoscale": None,
-        "resources": dict(_gateways.DEFAULT_RESOURCES),
+        "resources": {"requests": {"cpu": "100m", "memory": "128Mi"}, "limits": {"cpu": "2", "memory": "1Gi"}},
         "image": "auto",
         "image_pull_policy": "IfNotPresent",
     }

@@ -13,7 +13,7 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._envoy import Endp
 from ansible_collections.servicemesh.tcp.plugins.module_utils._envoy_view import PodView
 from ansible_collections.servicemesh.tcp.plugins.module_utils._findings import CATALOGUE
 from ansible_collections.servicemesh.tcp.plugins.module_utils._hops_case import Case, Facts, Looks
-from ansible_collections.servicemesh.tcp.plugins.module_utils._names import gateway_pod_labels, set_labels
+from ansible_collections.servicemesh.tcp.plugins.module_utils._names import gateway_pod_labels, set_labels, short_hash
 from ansible_collections.servicemesh.tcp.plugins.module_utils._portmap import port_map
 from ansible_collections.servicemesh.tcp.plugins.module_utils._view import View
 from ansible_collections.servicemesh.tcp.tests.unit.plugins.builders import (
@@ -345,6 +345,25 @@ def no_secret(chain):
 @breaks("HOP_ROUTE_MISSING", "no VirtualService has a rule for port 8081")
 def no_route(chain):
     chain.state["virtual_services"] = []
+
+
+@breaks("HOP_HTTP_ROUTE", "for port 8081 (a.test/x), so the gateway answers 404")
+def no_http_rules(chain):
+    chain.record |= {"protocol": "http", "hosts": ["a.test"], "paths": ["/x"], "probe": {}}
+    (server,) = chain.state["gateways"][0]["servers"]
+    server |= {"name": "http-8081", "protocol": "HTTP"}
+    chain.state["virtual_services"] = []
+
+
+@breaks("HOP_NOT_FOUND", "no hop was found broken")
+def another_http_answer(chain):
+    no_http_rules(chain)
+    path = {"name": f"http-8081-{short_hash('default', 'a')}", "ports": [8081], "paths": [{"prefix": "/x"}]}
+    leads = {"host": "echo.apps.svc.cluster.local", "port": 9000, "subset": "", "weight": 0}
+    rules = {**virtual_service(8081), "hosts": ["a.test"], "tcp": [], "routes": [{**path, "destinations": [leads]}]}
+    chain.state["virtual_services"] = [rules]
+    # The gateway's own 404, for one: its session is over before it could be counted.
+    chain.session = chain.outcome = "wrong_answer"
 
 
 @breaks("HOP_LISTENER_LOST", "Gateway gateways/older, created 2020,")

@@ -389,3 +389,27 @@ NAMES = {
 def test_names_of_one_port(before, after, expected):
     found = compare(world_of_names(*before), world_of_names(*after))
     assert found == ({8443: expected} if expected else {})
+
+
+def served(host, **more):
+    """Return a listener of the set for one HTTP host on port 8443."""
+    http = {"hosts": [host], "paths": [{"prefix": "/"}]}
+    return listener(8443, port_name="http-8443", hash=f"hash-{host}", http=http, **more)
+
+
+ONE, OTHER = served("a.test"), served("b.test")
+HOSTS = {
+    # Seen on the lab, with connections that are kept open between requests.
+    "a host joins": ((ONE,), (ONE, OTHER), ("opens", "new is b.test")),
+    "a host leaves": ((ONE, OTHER), (ONE,), None),
+    "where a host leads": ((ONE, OTHER), (ONE, served("b.test", backend_port=9001)), None),
+    "the last leaves": ((ONE,), (), ("closes", "it is withdrawn")),
+    "the first comes": ((), (ONE,), ("opens", "new")),
+    "plain TCP before": ((listener(8443),), (ONE,), ("closes", "its rule goes")),
+}
+
+
+@pytest.mark.parametrize(("before", "after", "expected"), HOSTS.values(), ids=HOSTS)
+def test_hosts_of_one_port(before, after, expected):
+    found = compare(world_of_names(*before), world_of_names(*after))
+    assert found == ({8443: expected} if expected else {})

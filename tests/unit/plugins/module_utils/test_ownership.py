@@ -163,6 +163,7 @@ def test_a_second_set_refers_to_what_the_first_one_noted():
     assert ports_of(api) == {15021: 15021, 9000: 9000, 9001: 9001}
     assert api.object("Gateway", set_object_name("edge", "other"), "gateways")["spec"]["selector"] == PODS
     assert refusal(api, [record("b", 9001)], set_name="other", gateways=[EXISTING]) == ["GATEWAY_DEFINED_ELSEWHERE"]
+    assert publish(api, [record("b", 9001)], "other", [{**EXISTING, "pool": "9000-9009"}]) == []
     found = gateway_plan([EXISTING], read(api), "other", gateways_state="absent")["findings"]
     assert [item["code"] for item in found] == ["GATEWAY_DEFINED_ELSEWHERE", "GATEWAY_IN_USE"]
     withdraw(api)
@@ -234,6 +235,26 @@ def with_smcp(ports: list[dict[str, Any]] | None = None, **more: Any) -> FakeApi
 def entries(api: FakeApi) -> dict[int, str]:
     """Return the names of the control plane's entries by port."""
     return {item["port"]: item["name"] for item in listed(api, "edge") or []}
+
+
+def test_http_goes_by_a_port_that_the_control_plane_has_by_itself():
+    api = with_smcp([])
+    before = api.snapshot()
+    server = {"port": {"number": 80, "name": "http", "protocol": "HTTP"}, "hosts": ["theirs.example.com"]}
+    web = {"protocol": "http", "hosts": ["mine.example.com"], "probe": {"mode": "none"}}
+    publish(api, [record("a", 80, **web)], gateways=[OF_SMCP])
+    assert publish(api, [record("a", 80, **web)], gateways=[OF_SMCP]) == []
+    withdraw(api)
+    make_gateways(api, [OF_SMCP], gateways_state="absent")
+    # The port was never the set's, and the list was never touched.
+    assert api.snapshot() == before
+    # A host of somebody else's stays his.
+    api.add(new_object("Gateway", "theirs", "gateways", {}, spec={"selector": PODS, "servers": [server]}))
+    assert publish(api, [record("a", 80, **web)], gateways=[OF_SMCP])
+    withdraw(api)
+    taken = {**web, "hosts": ["theirs.example.com"]}
+    assert refusal(api, [record("a", 80, **taken)], gateways=[OF_SMCP]) == ["HTTP_HOST_TAKEN"]
+    assert refusal(api, [record("a", 8080, **web)], gateways=[OF_SMCP]) == ["KEY_NOT_BUILT"]
 
 
 @pytest.mark.parametrize("start", [lambda: with_smcp(), lambda: with_smcp([port(7000)])])

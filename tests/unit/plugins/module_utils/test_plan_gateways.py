@@ -102,8 +102,8 @@ def test_a_namespace_is_made_and_removed_only_when_asked_and_only_if_it_is_ours(
         ),
         (
             state(deployments=[deployment("other")]),
-            "GATEWAY_DEFINED_ELSEWHERE gateway 'edge': the gateway was defined by set 'other'; set 'default' may not"
-            " define it again.",
+            "GATEWAY_DEFINED_ELSEWHERE gateway 'edge': the gateway was defined by set 'other', and set 'default'"
+            " defines it otherwise: service.",
         ),
     ],
 )

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.servicemesh.tcp.plugins.module_utils import _apply
+from ansible_collections.servicemesh.tcp.plugins.module_utils._findings import errors
 from ansible_collections.servicemesh.tcp.plugins.module_utils._onboarding import onboarding_plan
 from ansible_collections.servicemesh.tcp.plugins.module_utils._planes import plane_plan
 from ansible_collections.servicemesh.tcp.plugins.module_utils._read import read
@@ -343,25 +344,34 @@ SELECTORS = [{"matchLabels": {"mesh": "a"}}]
             ["present Namespace shop"],
             {"mesh": "a"},
         ),
+        (
+            {**SAIL, "update_strategy": "RevisionBased", "version": "v1.31.0"},
+            ["present Namespace shop"],
+            {"istio.io/rev": "default-v1-31-0"},
+        ),
     ],
 )
 def test_namespaces_are_planned_into_a_mesh_that_is_coming(wanted, written, labels):
-    api, shop = cluster(), [{"name": "shop", "state": "present"}]
+    api, shop = (
+        cluster(),
+        [{"name": "shop", "state": "present", "injection": "enabled" if "istio.io/rev" in labels else "pod"}],
+    )
     coming = plan(api, wanted)["coming"]
     joined = onboarding_plan(shop, read(api, ["mesh", "members"]), coming=coming)
-    assert joined["findings"] == []
+    assert errors(joined["findings"]) == []
     assert step_lines(joined) == written
     assert joined["steps"][0]["object"]["metadata"]["labels"] == {**OURS, **labels}
     # Once it is there it counts once.
     run(api, wanted)
     api.add(istiod("istiod", wanted["namespace"], plan(api, wanted)["coming"]["name"]))
-    assert onboarding_plan(shop, read(api, ["mesh", "members"]), coming=coming)["findings"] == []
+    assert errors(onboarding_plan(shop, read(api, ["mesh", "members"]), coming=coming)["findings"]) == []
 
 
 @pytest.mark.parametrize(
     ("wanted", "arguments"),
     [
         ({**SAIL, "update_strategy": "RevisionBased"}, {}),
+        ({**SAIL, "update_strategy": "RevisionBased", "version": "v1.31-latest"}, {}),
         ({**SMCP, "version": "2"}, {}),
         (SMCP, {"plane_state": "absent"}),
         ({"provider": "existing"}, {}),

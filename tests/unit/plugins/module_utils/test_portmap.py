@@ -55,6 +55,7 @@ def test_what_a_record_becomes():
                 "port_name": port_name(5432, "team-a", "db"),
                 "protocol": "tcp",
                 "tls": None,
+                "http": None,
                 "backend": {
                     "namespace": "apps",
                     "service": "echo",

@@ -39,6 +39,7 @@ def test_a_record_s_defaults():
                 "node_ports": [None],
                 "protocol": "tcp",
                 "tls": None,
+                "http": None,
                 "probe": {"mode": "connect", "timeout": 5},
                 "was": None,
                 "adopt": False,
@@ -150,7 +151,6 @@ RECORDS = [
     ),
     ({"timeouts": {}}, [f"KEY_NOT_BUILT record 'a': 'timeouts' {NOT_BUILT}"]),
     ({"backnd": {}}, ["KEY_UNKNOWN record 'a': 'backnd' is not a known key; did you mean 'backend'?"]),
-    ({"protocol": "http"}, [f"KEY_NOT_BUILT record 'a': 'protocol: http' {NOT_BUILT}"]),
     (
         {"protocol": "udp"},
         [

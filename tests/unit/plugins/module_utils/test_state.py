@@ -94,6 +94,7 @@ def test_a_service():
         "annotations": {"metallb.io/ip-allocated-from-pool": "first"},
         "definition": None,
         "in_charge": None,
+        "source": "",
         "selector": {"x": "y"},
         "ports": [
             {**PORT, "name": "web", "port": 80, "target_port": "http", "node_port": 30080, "app_protocol": "http"},
@@ -118,6 +119,7 @@ def test_a_service_with_nothing():
         "annotations": {},
         "definition": None,
         "in_charge": None,
+        "source": "",
         "selector": {},
         "ports": [],
         "external_name": "",
@@ -206,6 +208,7 @@ def test_a_virtual_service():
             }
         ],
         "http": True,
+        "routes": [],
     }
     empty = _state.virtual_service({"metadata": META})
     assert (empty["tcp"], empty["tls"], empty["http"], empty["export_to"]) == ([], [], False, [])

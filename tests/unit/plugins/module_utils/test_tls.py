@@ -117,7 +117,7 @@ REFUSED = [
         (passed("a", bad), f"hosts: {bad!r} is not valid; {HOST_RULE}.")
         for bad in ("*", "db", "A.example.com", "a.*.com", "*a.example.com", "a..b", f"{'a' * 64}.com")
     ),
-    (record(hosts=["a.b"]), "hosts: ['a.b'] is not valid; it needs protocol: tls."),
+    (record(hosts=["a.b"]), "hosts: ['a.b'] is not valid; it needs protocol: tls or http."),
     (record(tls={}), "tls: {} is not valid; it needs protocol: tls."),
     (
         passed("a", "a.b", port="auto"),

@@ -27,7 +27,7 @@ def test_what_is_returned_and_written(tmp_path):
     assert done["summary"]["ways_in"] == 20
     assert "rows" not in done
     assert {item["code"] for item in done["failing"]} == {"BACKEND_DEAD", "BACKEND_GONE"}
-    assert done["api_requests"] == {"GET": 24}
+    assert done["api_requests"] == {"GET": 26}
     assert sorted(path.name for path in folder.iterdir()) == [f"prod.audit.{ending}" for ending in ENDINGS]
     assert sorted(done["files"]) == sorted(map(str, folder.iterdir()))
     assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o644}

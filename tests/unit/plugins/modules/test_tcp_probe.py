@@ -10,6 +10,7 @@ from collections import Counter
 
 import pytest
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible_collections.servicemesh.tcp.plugins.module_utils import _probing
 from ansible_collections.servicemesh.tcp.plugins.module_utils._client import ApiError
 from ansible_collections.servicemesh.tcp.plugins.module_utils._envoy import Endpoint, Snapshot
 from ansible_collections.servicemesh.tcp.plugins.modules import tcp_probe
@@ -106,7 +107,7 @@ def test_silent_ports_are_asked_of_their_gateway(run, echo_port, monkeypatch):
             return Snapshot({"pod": {"c": {"10.0.0.7:80": Endpoint(self.api.requests["GET"], True)}}})
 
     monkeypatch.setattr(tcp_probe, "Api", FakeApi)
-    monkeypatch.setattr(tcp_probe, "reader_of", FakeReader)
+    monkeypatch.setattr(_probing, "reader_of", FakeReader)
     target = {"name": "db", "addresses": ["127.0.0.1"], "port": echo_port, "gateway": "edge", "cluster": "c"}
     result = run(targets=[target], gateways=[EDGE], **QUICK)
     assert result["results"][0]["state"] == "proven"

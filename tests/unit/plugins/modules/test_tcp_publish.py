@@ -84,7 +84,7 @@ def test_a_second_run_costs_the_same_for_any_number_of_ports(api, count):
     published(api, *records)
     begun = len(api.log)
     published(api, *records)
-    assert len(api.log) - begun == 21
+    assert len(api.log) - begun == 22
 
 
 def test_check_mode_writes_nothing_and_takes_no_lease(api):
