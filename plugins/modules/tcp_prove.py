@@ -19,7 +19,8 @@ description:
     is broken, what was seen there, and the remedy. The verdicts are the C(HOP_) codes of C(docs/findings.md).
   - The order of the walk is this. Front Service, address, gateway pods, server and listener, who is let in, backend
     Service, Envoy's cluster, what both ends speak, the backend's pods, and last what stands between here and the
-    cluster. A port that is reached by another door than the gateway has the hops of its backend only.
+    cluster. A port with another door than the gateway has the hops of its backend only, and the verdicts C(DOOR_MTLS)
+    and C(DOOR_BROKEN).
   - The walk reads the cluster anew, opens one trial session to each broken port, and asks the Envoys of the gateways
     before and meanwhile. What they saw goes before what settings would have them do.
   - Ports that are to be proven from inside the cluster (C(probe.from)) are tried from there, by a pod beside the

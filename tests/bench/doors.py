@@ -21,7 +21,7 @@ from ways import require
 OPENED, ASKED, STREAMED, SECONDS = 300, 3000, 5, 2.0
 Address = tuple[str, int]
 CHUNK = b"x" * 65536
-# Envoy's own echo: the echo server of the other tests logs what it is sent, and would be measured itself.
+# Envoy's own echo: the usual echo server writes what it is sent into its log, and would be what is measured.
 ECHO_PORT = 9304
 
 
