@@ -17,7 +17,6 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._tls import ANY, H
 
 # How a path is compared: as a whole, or its beginning as text (istio.io, VirtualService, StringMatch).
 EXACT, PREFIX = "exact", "prefix"
-EVERYTHING: Mapping[str, str] = {PREFIX: "/"}
 # A request target's path without its query (RFC 9112, 3.2.1).
 PATH = re.compile(r"/[!$-;=@-~]*")
 

@@ -92,21 +92,20 @@ def project(rules: Iterable[Mapping[str, Any]], destinations_of: Any) -> list[di
     ]
 
 
-def observed(port: int, virtual_services: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Read the records of one port back from a set's projected VirtualServices: C({hash, http, destinations}) each."""
-    found: dict[str, dict[str, Any]] = {}
+def observed(virtual_services: Iterable[Mapping[str, Any]]) -> dict[int, list[dict[str, Any]]]:
+    """Read records back from a set's projected VirtualServices by port: C({hash, http, destinations}) each."""
+    found: dict[int, dict[str, dict[str, Any]]] = defaultdict(dict)
     for item in virtual_services:
         for rule in item.get("routes") or ():
             match = RULE_NAME.fullmatch(rule["name"])
-            if match is None or int(match.group(1)) != port:
+            if match is None:
                 continue
-            http = {"hosts": [], "paths": []}
-            known = found.setdefault(
-                match.group(2), {"hash": match.group(2), "http": http, "destinations": rule["destinations"]}
-            )
+            port, digest = int(match.group(1)), match.group(2)
+            new = {"hash": digest, "http": {"hosts": [], "paths": []}, "destinations": rule["destinations"]}
+            http = found[port].setdefault(digest, new)["http"]
             for key, values in (("hosts", item["hosts"]), ("paths", rule["paths"])):
-                known["http"][key] += [value for value in values if value not in known["http"][key]]
-    return list(found.values())
+                http[key] += [value for value in values if value not in http[key]]
+    return {port: list(records.values()) for port, records in found.items()}
 
 
 class Followed(NamedTuple):

@@ -54,12 +54,7 @@ class View:
         # Oldest first: Istio lets the older of two servers on a port win.
         self.gateways = sorted(state["gateways"], key=age_key)
         self.virtual_services = {(item["namespace"], item["name"]): item for item in state["virtual_services"]}
-        # A set's VirtualServices with HTTP rules by the namespace and name of the gateway, and the set.
-        self._with_routes: dict[tuple[str, str, str], list[Mapping[str, Any]]] = {}
-        for item in self.virtual_services.values():
-            if item.get("routes"):
-                key = (item["namespace"], item["labels"].get(GATEWAY_LABEL, ""), item["labels"].get(SET_LABEL, ""))
-                self._with_routes.setdefault(key, []).append(item)
+        self._http = self._read_http()
         self.deployments = {(item["namespace"], item["name"]): item for item in state["deployments"]}
         self._planes: dict[tuple[str, str], Mapping[str, Any]] = {}
         self._add_planes()
@@ -301,7 +296,16 @@ class View:
 
     def http_records(self, place: tuple[str, str], set_name: str, port: int) -> list[dict[str, Any]]:
         """Return the HTTP records that a set has on a port of the gateway at a place, read back from its rules."""
-        return observed_http(port, self._with_routes.get((*place, set_name), ()))
+        return self._http.get((*place, set_name), {}).get(port, [])
+
+    def _read_http(self) -> dict[tuple[str, str, str], dict[int, list[dict[str, Any]]]]:
+        """Read all HTTP records back, by the namespace and name of the gateway, and the set."""
+        found: dict[tuple[str, str, str], list[Mapping[str, Any]]] = {}
+        for item in self.virtual_services.values():
+            if item.get("routes"):
+                key = (item["namespace"], item["labels"].get(GATEWAY_LABEL, ""), item["labels"].get(SET_LABEL, ""))
+                found.setdefault(key, []).append(item)
+        return {key: observed_http(items) for key, items in found.items()}
 
     def _with_labels(
         self, destinations: Iterable[Mapping[str, Any]], place: tuple[str, str], set_name: str

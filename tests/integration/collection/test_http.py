@@ -60,6 +60,7 @@ def records(exposure: Exposure, **weights: int) -> list[dict[str, Any]]:
         exposure.record("first", 8000),
         catalog(exposure, **weights),
         served(exposure, "status", hosts=[SHOP], paths=[{"exact": "/status"}, "/health"]),
+        served(exposure, "only", hosts=["only.test"], paths=["/only"]),
         served(exposure, "else", paths=[{"exact": "/"}]),
         # One host has other backends on another port.
         {**served(exposure, "elsewhere", hosts=[SHOP]), "port": 80},
@@ -78,7 +79,7 @@ def test_hosts_paths_and_weights_on_one_port(deployed: Exposure, cluster: Cluste
     run = deployed.expose(records(deployed, v1=70, v2=30))
     assert run.code == 0, run.output
     assert {item["name"]: item["proof"] for item in run.endpoints} == dict.fromkeys(
-        ["first", "catalog", "status", "else", "elsewhere"], "proven"
+        ["first", "catalog", "status", "only", "else", "elsewhere"], "proven"
     )
     by_name = {item["name"]: item for item in run.endpoints}
     assert sum(by_name["catalog"]["tally"].values()) == 100
@@ -94,6 +95,8 @@ def test_hosts_paths_and_weights_on_one_port(deployed: Exposure, cluster: Cluste
         "gateway"
     ] * 3
     assert ask(session, f"{SHOP}:{PORT}", "/").startswith("catalog-v")
+    # A host that has records goes to these only.
+    assert [ask(session, "only.test", path) for path in ("/only/a", "/")] == ["gateway", "404"]
     # Neither part of a whole path, nor what nobody has.
     assert ask(session, SHOP, "/status/x").startswith("catalog-v")
     assert ask(session, "x.test", "/x") == "404"

@@ -112,8 +112,8 @@ TEXTS = {
     "PROTOCOL_WRITTEN": (
         mended,
         "set 'default': fix_protocol writes appProtocol tcp on port 9000 of Service apps/echo, WHICH IS SOMEBODY"
-        " ELSE'S; sidecars take up their listeners for that port anew, which ends the sessions that it has within the"
-        " mesh."
+        " ELSE'S; sidecars take up their listeners for that port anew, and end the sessions that it has when their"
+        " drain time is over."
         " Tell its owner: when a file or chart of his says another appProtocol, or leaves the port out, one of the two"
         " is refused. It is taken back when no record asks for it any more.",
     ),

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from ansible_collections.servicemesh.tcp.plugins.module_utils import _apply
 from ansible_collections.servicemesh.tcp.plugins.module_utils._audit_declared import differences
+from ansible_collections.servicemesh.tcp.plugins.module_utils._endpoint_maps import endpoint_maps
 from ansible_collections.servicemesh.tcp.plugins.module_utils._endpoints import endpoints
 from ansible_collections.servicemesh.tcp.plugins.module_utils._hops_case import Case, Facts
 from ansible_collections.servicemesh.tcp.plugins.module_utils._hops_gateway import gateway_server, listener
@@ -348,9 +349,16 @@ def test_an_endpoint_says_how_it_is_asked():
             "external_ips": [],
         }
     ]
-    found = endpoints(port_map(records, [EDGE])["ports"], services, planned=True)
+    ports = port_map(records, [EDGE])["ports"]
+    found = endpoints(ports, services, planned=True)
     assert [item["client"]["curl"] for item in found] == [
         "curl http://198.18.0.1:8080/",
         "curl --connect-to b.example.com:8090:198.18.0.1:8090 http://b.example.com:8090/x",
     ]
     assert found[1]["http"] == {"hosts": ["b.example.com"], "paths": [{"exact": "/x"}]}
+    # The same beside the backend.
+    (_first, told) = endpoint_maps(ports, services, []).values()
+    assert told["data"]["README.txt"].splitlines()[1:] == [
+        "198.18.0.1 port 8090 (b.example.com=/x) leads to port 9000 of Service echo",
+        f"  {found[1]['client']['curl']}",
+    ]
