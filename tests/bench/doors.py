@@ -18,7 +18,7 @@ from harness import Exposure
 from tls_servers import serve
 from ways import require
 
-OPENED, ASKED, STREAMED, SECONDS = 300, 3000, 5, 2.0
+OPENED, ASKED, STREAMED, SECONDS = 300, 2000, 3, 2.0
 Address = tuple[str, int]
 CHUNK = b"x" * 65536
 # Envoy's own echo: the usual echo server writes what it is sent into its log, and would be what is measured.
@@ -88,10 +88,12 @@ def streaming(address: Address) -> float:
         sender = threading.Thread(target=send)
         sender.start()
         started, count = time.monotonic(), 0
-        while chunk := session.recv(1 << 18):
-            count += len(chunk)
-            if time.monotonic() > until:
-                break
+        # A session that stalls has been slow, which is what is measured.
+        with suppress(TimeoutError):
+            while chunk := session.recv(1 << 18):
+                count += len(chunk)
+                if time.monotonic() > until:
+                    break
         spent = time.monotonic() - started
         session.close()
         sender.join(SECONDS)

@@ -152,6 +152,11 @@ def test_a_record_that_moves_is_reached_by_the_new_door_before_the_old_one_goes(
     back = publish(api, record("a", 8081), gateways=[EDGE_REFERENCE])
     assert back["changes"][-1] == f"remove Service apps/{named('a', 'node_port')}"
     assert not back["failed"], back
+    # A door beside it has nothing to do with the gateway, and waits for nobody who writes to that.
+    api.log.clear()
+    beside = publish(api, record("a", 8081), door("node_port", "b"), gateways=[EDGE_REFERENCE])
+    assert beside["changes"] == [f"create Service apps/{named('b', 'node_port')}"]
+    assert not [path for _method, path in api.log if "leases" in path]
 
 
 def test_removal_tells_that_sessions_cannot_be_seen_and_refuses_where_that_is_asked(api):
