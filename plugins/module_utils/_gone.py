@@ -185,5 +185,6 @@ def closed_endpoints(
                 noun = "door" if is_door(port) else "gateway"
                 subject = f"{noun} {port['namespace']}/{port['gateway']}"
                 hop = finding("PORT_ANSWERS", subject, port=port["port"], seen=detail)
-        report.append(endpoint(port, cluster, set_name, where, proof=proof, detail=detail, hop=hop))
+        several = {"backends": port["backends"]} if "backends" in port else {}
+        report.append(endpoint(port, cluster, set_name, where, proof=proof, detail=detail, hop=hop, **several))
     return report

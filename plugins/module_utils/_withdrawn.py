@@ -80,6 +80,7 @@ def closed_ports(
                 "name": (names or {}).get(item["hash"] or "", ""),
                 "node_port": node_ports[0] if node_ports else None,
                 "backend": backend_of(item, view),
+                **_several(item, view),
                 **closed_at(item, view),
             }
         )
@@ -91,11 +92,24 @@ def backend_of(listener: Mapping[str, Any], view: View) -> dict[str, Any] | None
 
     One outside of the cluster is known by what its ServiceEntry names, or else by that one's host.
     """
-    if not listener["host"]:
-        return None
-    if is_external(listener["host"]):
-        entry = view.entries.of_host(listener["host"])
-        external = entry["endpoints"] if entry else [listener["host"]]
-        return {"namespace": "", "service": "", "port": listener["backend_port"], "external": external}
-    service, namespace = listener["host"].split(".")[:2]
-    return {"namespace": namespace, "service": service, "port": listener["backend_port"]}
+    return _backend_at(listener["host"], listener["backend_port"], view) if listener["host"] else None
+
+
+def _several(listener: Mapping[str, Any], view: View) -> dict[str, Any]:
+    """Return C(backends), as C(tcp_endpoints) has them, of a listener that leads to more than one plain Service."""
+    if not listener.get("destinations"):
+        return {}
+    found = [
+        {**_backend_at(item["host"], item["port"], view), "weight": item["weight"], "subset": item["subset"] or None}
+        for item in listener["destinations"]
+    ]
+    return {"backends": found}
+
+
+def _backend_at(host: str, port: int, view: View) -> dict[str, Any]:
+    """Return what is behind a route's host."""
+    if is_external(host):
+        entry = view.entries.of_host(host)
+        return {"namespace": "", "service": "", "port": port, "external": entry["endpoints"] if entry else [host]}
+    service, namespace = host.split(".")[:2]
+    return {"namespace": namespace, "service": service, "port": port}

@@ -201,7 +201,7 @@ withdrawn:
 closed:
   description: >-
     The ports that the set had before and has no more, withdrawn or left by a record that moved. It is what
-    M(servicemesh.tcp.tcp_gone) takes.
+    M(servicemesh.tcp.tcp_gone) takes. One with several backends or a subset has them all as C(backends).
   returned: success
   type: list
   elements: dict

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -11,6 +12,9 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils import _apply
 from ansible_collections.servicemesh.tcp.plugins.module_utils._audit_parts import Endpoints
 from ansible_collections.servicemesh.tcp.plugins.module_utils._audit_rows import Backends
 from ansible_collections.servicemesh.tcp.plugins.module_utils._client import ApiError
+from ansible_collections.servicemesh.tcp.plugins.module_utils._endpoints import report_lines
+from ansible_collections.servicemesh.tcp.plugins.module_utils._gone import closed_endpoints
+from ansible_collections.servicemesh.tcp.plugins.module_utils._plan import withdrawal_plan
 from ansible_collections.servicemesh.tcp.plugins.module_utils._portmap import port_map
 from ansible_collections.servicemesh.tcp.plugins.module_utils._view import View
 from ansible_collections.servicemesh.tcp.plugins.module_utils._workload import new_object
@@ -114,6 +118,20 @@ def test_two_sets_and_a_move_into_the_cluster_by_weight():
     shared["backends"] = [{"host": DB, "port": 5432, "weight": 0}, {**inside, "weight": 1}]
     publish(api, [shared])
     assert known(api) == set()
+
+
+def test_a_withdrawn_port_names_all_that_was_behind_it():
+    api = mesh_cluster()
+    inside = {"namespace": "apps", "service": "echo", "port": 9000, "weight": 1}
+    shared = {**record(), "backends": [{"host": DB, "port": 5432, "weight": 3}, inside]}
+    del shared["backend"]
+    publish(api, [shared, record([NEW, OLD], "b", 8082)])
+    closed = withdrawal_plan(mesh_state.read(api))["closed"]
+    lines = report_lines(closed_endpoints(closed, {}, [], None))
+    assert [re.split("  +", line)[3] for line in lines[1:]] == [
+        "db.example.com:5432 75%, apps/echo:9000 25%",
+        "192.0.2.10,192.0.2.11:5432",
+    ]
 
 
 def test_without_the_right_to_see_entries_they_are_refused_and_nothing_else():
