@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ansible_collections.servicemesh.tcp.plugins.module_utils._plan import gateway_plan
+from ansible_collections.servicemesh.tcp.plugins.module_utils._gateway_plan import gateway_plan
 from ansible_collections.servicemesh.tcp.plugins.plugin_utils._plain import plain_list, plain_state
 
 NAME = "gateway_steps"

@@ -48,7 +48,7 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._names import (
 from ansible_collections.servicemesh.tcp.plugins.module_utils._records import entries
 from ansible_collections.servicemesh.tcp.plugins.module_utils._steps import Step, apply_step, remove_step
 from ansible_collections.servicemesh.tcp.plugins.module_utils._view import View
-from ansible_collections.servicemesh.tcp.plugins.module_utils._workload import bare_object, new_object
+from ansible_collections.servicemesh.tcp.plugins.module_utils._workload import bare_object, new_object, service_fields
 
 Place = tuple[str, str]
 
@@ -152,14 +152,7 @@ def door_service(ports: Sequence[Mapping[str, Any]], source: str) -> dict[str, A
             for port in ports
         ],
     }
-    for key, field in (
-        ("class", "loadBalancerClass"),
-        ("source_ranges", "loadBalancerSourceRanges"),
-        ("external_ips", "externalIPs"),
-        ("external_traffic_policy", "externalTrafficPolicy"),
-    ):
-        if wanted[key]:
-            spec[field] = wanted[key]
+    spec |= service_fields(wanted)
     service = new_object("Service", first["service"], first["namespace"], _labels(first), spec=spec)
     service["metadata"]["annotations"] = {**wanted["annotations"], SOURCE_ANNOTATION: source}
     return service

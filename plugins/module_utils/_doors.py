@@ -19,6 +19,7 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._ranges import rea
 from ansible_collections.servicemesh.tcp.plugins.module_utils._reading import (
     Problems,
     check_keys,
+    read_annotations,
     read_choice,
     read_dict,
     read_strings,
@@ -168,12 +169,8 @@ def read_door_service(problems: Problems, door: str, raw: Any) -> dict[str, Any]
     policy = service.get("external_traffic_policy")
     if policy is not None:
         read_choice(problems, "service.external_traffic_policy", policy, ("Cluster", "Local"))
-    annotations = read_dict(problems, "service.annotations", service.get("annotations", {}))
     return {
-        "annotations": {
-            str(key): str(value).lower() if isinstance(value, bool) else str(value)
-            for key, value in annotations.items()
-        },
+        "annotations": read_annotations(problems, "service.annotations", service.get("annotations", {})),
         "class": service.get("class"),
         "source_ranges": read_strings(problems, "service.source_ranges", service.get("source_ranges", [])),
         "external_ips": addresses,

@@ -13,13 +13,8 @@ from typing import Any
 
 from ansible_collections.servicemesh.tcp.plugins.module_utils._envoy_program import arguments, extension, listener
 from ansible_collections.servicemesh.tcp.plugins.module_utils._findings import errors, finding
+from ansible_collections.servicemesh.tcp.plugins.module_utils._gateway_plan import remove_namespaces
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import COLLECTION, MANAGED_BY_LABEL
-from ansible_collections.servicemesh.tcp.plugins.module_utils._plan import (
-    Step,
-    apply_step,
-    remove_namespaces,
-    remove_step,
-)
 from ansible_collections.servicemesh.tcp.plugins.module_utils._reading import (
     Problems,
     check_keys,
@@ -30,6 +25,7 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._reading import (
     read_label,
     words,
 )
+from ansible_collections.servicemesh.tcp.plugins.module_utils._steps import Step, apply_step, remove_step
 from ansible_collections.servicemesh.tcp.plugins.module_utils._view import View
 from ansible_collections.servicemesh.tcp.plugins.module_utils._workload import (
     bare_object,

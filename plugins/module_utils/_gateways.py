@@ -18,6 +18,7 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._reading import (
     Problems,
     check_keys,
     read_all,
+    read_annotations,
     read_choice,
     read_count,
     read_dict,
@@ -52,21 +53,13 @@ SERVICE_TYPES = ("LoadBalancer", "NodePort", "ClusterIP")
 REFERENCE_KEYS = words("name namespace")
 
 
-def _annotation(value: Any) -> str:
-    """Return an annotation's value as text; a YAML boolean in the spelling that controllers compare with."""
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
 def _read_service(problems: Problems, raw: Any, foreign: str | None = None) -> dict[str, Any]:
     """Read what kind of front Service a gateway gets; one that is C(foreign) has its type already."""
     service = read_dict(problems, "service", raw)
     check_keys(problems, "service.", service, SERVICE_KEYS, SERVICE_BUILT)
     result = {
         "type": _read_type(problems, service, foreign),
-        "annotations": {
-            str(key): _annotation(value)
-            for key, value in read_dict(problems, "service.annotations", service.get("annotations", {})).items()
-        },
+        "annotations": read_annotations(problems, "service.annotations", service.get("annotations", {})),
         "class": service.get("class"),
         "source_ranges": read_strings(problems, "service.source_ranges", service.get("source_ranges", [])),
         "external_ips": read_strings(problems, "service.external_ips", service.get("external_ips", [])),

@@ -12,13 +12,10 @@ from typing import Any
 
 from ansible_collections.servicemesh.tcp.plugins.module_utils._endpoint_maps import with_endpoint_maps
 from ansible_collections.servicemesh.tcp.plugins.module_utils._findings import errors
+from ansible_collections.servicemesh.tcp.plugins.module_utils._gateway_plan import workload_steps
 from ansible_collections.servicemesh.tcp.plugins.module_utils._gateways import read_gateways
 from ansible_collections.servicemesh.tcp.plugins.module_utils._ownership import is_foreign, referring
-from ansible_collections.servicemesh.tcp.plugins.module_utils._plan import (
-    exposure_plan,
-    withdrawal_plan,
-    workload_steps,
-)
+from ansible_collections.servicemesh.tcp.plugins.module_utils._plan import exposure_plan, withdrawal_plan
 from ansible_collections.servicemesh.tcp.plugins.module_utils._portmap import port_map
 from ansible_collections.servicemesh.tcp.plugins.module_utils._view import View
 

@@ -115,6 +115,12 @@ def read_dict(problems: Problems, key: str, value: Any) -> dict[str, Any]:
     return {}
 
 
+def read_annotations(problems: Problems, key: str, value: Any) -> dict[str, str]:
+    """Read annotations as texts; a YAML boolean in the spelling that controllers compare with."""
+    given = read_dict(problems, key, value)
+    return {str(name): str(text).lower() if isinstance(text, bool) else str(text) for name, text in given.items()}
+
+
 def read_flag(problems: Problems, key: str, value: Any) -> bool:
     """Read a yes or no, also as text, since variables on the command line are text."""
     flags = {"true": True, "yes": True, "false": False, "no": False}

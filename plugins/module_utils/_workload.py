@@ -156,6 +156,17 @@ def _container(gateway: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def service_fields(wanted: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of a Service's specification for what a record says of it, less what it leaves open."""
+    fields = {
+        "loadBalancerClass": wanted["class"],
+        "loadBalancerSourceRanges": wanted["source_ranges"],
+        "externalIPs": wanted["external_ips"],
+        "externalTrafficPolicy": wanted["external_traffic_policy"],
+    }
+    return {field: value for field, value in fields.items() if value}
+
+
 def front_service(gateway: Mapping[str, Any], name: str) -> dict[str, Any]:
     """Return a front Service with its health port only; each set applies its own ports beside it.
 
@@ -169,14 +180,7 @@ def front_service(gateway: Mapping[str, Any], name: str) -> dict[str, Any]:
         # First, because a Classic ELB checks the health of the first port (istio#12503).
         "ports": [{"name": "status-port", "port": HEALTH_PORT, "targetPort": HEALTH_PORT, "protocol": "TCP"}],
     }
-    for key, field in (
-        ("class", "loadBalancerClass"),
-        ("source_ranges", "loadBalancerSourceRanges"),
-        ("external_ips", "externalIPs"),
-        ("external_traffic_policy", "externalTrafficPolicy"),
-    ):
-        if wanted[key]:
-            spec[field] = wanted[key]
+    spec |= service_fields(wanted)
     # Said only where it is not Kubernetes' own default, which every version and type of Service takes.
     if not wanted["allocate_node_ports"]:
         spec["allocateLoadBalancerNodePorts"] = False

@@ -10,7 +10,7 @@ from typing import Any
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.servicemesh.tcp.plugins.module_utils import _apply, _publish
 from ansible_collections.servicemesh.tcp.plugins.module_utils._findings import errors
-from ansible_collections.servicemesh.tcp.plugins.module_utils._plan import gateway_plan
+from ansible_collections.servicemesh.tcp.plugins.module_utils._gateway_plan import gateway_plan
 from ansible_collections.servicemesh.tcp.plugins.module_utils._workload import new_object
 from ansible_collections.servicemesh.tcp.plugins.modules import mesh_state, tcp_apply, tcp_publish
 from ansible_collections.servicemesh.tcp.tests.unit.plugins.builders import EDGE

@@ -8,8 +8,8 @@ import json
 
 import pytest
 from ansible_collections.servicemesh.tcp.plugins.module_utils import _definition
+from ansible_collections.servicemesh.tcp.plugins.module_utils._gateway_plan import gateway_plan
 from ansible_collections.servicemesh.tcp.plugins.module_utils._gateways import as_stored, read_gateways
-from ansible_collections.servicemesh.tcp.plugins.module_utils._plan import gateway_plan
 from ansible_collections.servicemesh.tcp.plugins.module_utils._portmap import port_map
 from ansible_collections.servicemesh.tcp.plugins.modules import mesh_state
 from ansible_collections.servicemesh.tcp.tests.unit.plugins.builders import (

@@ -16,10 +16,11 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._findings import (
     finding,
     render,
 )
+from ansible_collections.servicemesh.tcp.plugins.module_utils._gateway_plan import gateway_plan
 from ansible_collections.servicemesh.tcp.plugins.module_utils._gone import Inside, closed_endpoints, judge
 from ansible_collections.servicemesh.tcp.plugins.module_utils._lease import Lease
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import gateway_labels, port_name
-from ansible_collections.servicemesh.tcp.plugins.module_utils._plan import exposure_plan, gateway_plan, withdrawal_plan
+from ansible_collections.servicemesh.tcp.plugins.module_utils._plan import exposure_plan, withdrawal_plan
 from ansible_collections.servicemesh.tcp.plugins.module_utils._portmap import port_map
 from ansible_collections.servicemesh.tcp.plugins.module_utils._sessions import Sessions
 from ansible_collections.servicemesh.tcp.plugins.module_utils._workload import bare_object, new_object

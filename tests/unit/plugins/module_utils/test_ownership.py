@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 from ansible_collections.servicemesh.tcp.plugins.module_utils import _apply, _publish
+from ansible_collections.servicemesh.tcp.plugins.module_utils._gateway_plan import gateway_plan
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import port_name, set_object_name
-from ansible_collections.servicemesh.tcp.plugins.module_utils._plan import gateway_plan
 from ansible_collections.servicemesh.tcp.plugins.module_utils._publication import publication
 from ansible_collections.servicemesh.tcp.plugins.module_utils._read import read
 from ansible_collections.servicemesh.tcp.plugins.module_utils._settle import wait_for

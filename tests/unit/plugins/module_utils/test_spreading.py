@@ -7,7 +7,8 @@ from __future__ import annotations
 import pytest
 from ansible_collections.servicemesh.tcp.plugins.module_utils import _endpoints
 from ansible_collections.servicemesh.tcp.plugins.module_utils._checks import check_node_ports
-from ansible_collections.servicemesh.tcp.plugins.module_utils._plan import exposure_plan, gateway_plan
+from ansible_collections.servicemesh.tcp.plugins.module_utils._gateway_plan import gateway_plan
+from ansible_collections.servicemesh.tcp.plugins.module_utils._plan import exposure_plan
 from ansible_collections.servicemesh.tcp.plugins.module_utils._portmap import port_map
 from ansible_collections.servicemesh.tcp.plugins.module_utils._view import View
 from ansible_collections.servicemesh.tcp.plugins.module_utils._workload import SINGLE_ANNOTATIONS, new_object
