@@ -23,7 +23,7 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._planes import pla
 from ansible_collections.servicemesh.tcp.plugins.modules import mesh_state, tcp_apply
 from ansible_collections.servicemesh.tcp.tests.unit.plugins.module_run import run_module
 
-pytestmark = pytest.mark.xdist_group("labs of their own")
+pytestmark = pytest.mark.own_lab
 ROOT = Path(__file__).resolve().parents[3]
 NAME = "planes-it"
 SWITCHES = {"kind": "ConfigMap", "metadata": {"name": "standins", "namespace": "kube-system"}}

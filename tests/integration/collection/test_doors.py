@@ -133,7 +133,7 @@ def openshift() -> Iterator[Cluster]:
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("labs of their own")
+@pytest.mark.own_lab
 def test_a_route_is_admitted_kept_and_removed(openshift: Cluster, tmp_path: Path) -> None:
     core = kubernetes.client.CoreV1Api(openshift.client())
     for space in ("mail", "other"):

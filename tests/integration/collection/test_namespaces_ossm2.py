@@ -18,7 +18,7 @@ import kubernetes
 import pytest
 from harness import Cluster, Playbooks, Run
 
-pytestmark = pytest.mark.xdist_group("labs of their own")
+pytestmark = pytest.mark.own_lab
 ROOT = Path(__file__).resolve().parents[3]
 LAB = str(ROOT / "tests" / "lab" / "lab")
 NAME = "it-namespaces"

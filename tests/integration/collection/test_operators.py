@@ -31,7 +31,7 @@ from kindlab.access import with_token
 from standins.client import MERGE, Api, ApiError
 from standins.kinds import KINDS
 
-pytestmark = pytest.mark.xdist_group("labs of their own")
+pytestmark = pytest.mark.own_lab
 ROOT = Path(__file__).resolve().parents[3]
 NAME = "operators-it"
 NS = "openshift-operators"

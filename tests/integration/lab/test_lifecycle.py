@@ -18,7 +18,7 @@ from kindlab.environment import search_path
 from kindlab.paths import CHECKOUT, LabPaths, lab_paths
 
 pytestmark = [
-    pytest.mark.xdist_group("labs of their own"),
+    pytest.mark.own_lab,
     pytest.mark.skipif(os.geteuid() != 0, reason="the lab needs root"),
 ]
 LAB = str(CHECKOUT / "tests" / "lab" / "lab")

@@ -15,7 +15,7 @@ from kindlab.paths import CHECKOUT, lab_paths
 from standins.client import MERGE, Api, ApiError
 from standins.kinds import KINDS
 
-pytestmark = pytest.mark.xdist_group("labs of their own")
+pytestmark = pytest.mark.own_lab
 NAME = "standins-it"
 LAB = str(CHECKOUT / "tests" / "lab" / "lab")
 STRICT = {"fieldValidation": "Strict"}

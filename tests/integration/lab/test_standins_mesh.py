@@ -18,7 +18,7 @@ from standins.client import APPLY, MERGE, Api, ApiError
 from standins.kinds import KINDS, Kind
 
 pytestmark = [
-    pytest.mark.xdist_group("labs of their own"),
+    pytest.mark.own_lab,
     pytest.mark.slow,
     pytest.mark.skipif(os.geteuid() != 0, reason="the lab needs root"),
 ]
