@@ -22,7 +22,7 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._audit_rows import
     youngest,
 )
 from ansible_collections.servicemesh.tcp.plugins.module_utils._authorization import policies_of
-from ansible_collections.servicemesh.tcp.plugins.module_utils._http_objects import followed
+from ansible_collections.servicemesh.tcp.plugins.module_utils._http_objects import Followed, followed
 from ansible_collections.servicemesh.tcp.plugins.module_utils._istio import OWN_PORTS, World
 from ansible_collections.servicemesh.tcp.plugins.module_utils._istio_names import full_gateway
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import COLLECTION
@@ -72,6 +72,11 @@ class Mesh:
                 self.behind[(service["namespace"], service["name"])].append(key)
         self._by_port = {key: _grouped(rows) for key, rows in self.tables.items()}
         self._lost_by_port = {key: _grouped(rows) for key, rows in self.lost.items()}
+        self._http: dict[int, dict[str, Any]] = defaultdict(dict)
+        for item in read["state"]["virtual_services"]:
+            for rule in item.get("routes") or ():
+                for number in rule["ports"]:
+                    self._http[number][place_text(item)] = item
         self._metadata = {place_text(item["metadata"]): item["metadata"] for item in read["gateways"]}
         roots = {plane["namespace"] for plane in read["state"]["mesh"]["control_planes"]}
         self._access = {
@@ -90,6 +95,10 @@ class Mesh:
     def lost_on(self, workload: str, port: int) -> list[dict[str, Any]]:
         """Return the servers that should listen on a port of a workload's pods, and do not."""
         return self._lost_by_port[workload].get(port, [])
+
+    def http_rules(self, chain: Mapping[str, Any]) -> Followed:
+        """Return what rules of this collection make of a filter chain, nothing where that is none of HTTP."""
+        return followed(chain, self._http.get(chain["number"], {}).values())
 
     def access(self, workload: str, port: int) -> dict[str, Any]:
         """Return whom the workload's policies let in on a port."""
@@ -162,7 +171,7 @@ def _chain_row(common: Mapping[str, Any], chain: Mapping[str, Any], mesh: Mesh, 
     metadata = mesh.metadata(chain["gateway"])
     names = [] if chain["sni"] in ([], ["*"]) else list(chain["sni"])
     hosts = names or [host for host in chain["hosts"] if not host.endswith("*")]
-    http = followed(chain, mesh.world.state["virtual_services"])
+    http = mesh.http_rules(chain)
     values = {
         **_without_port(common),
         "protocol": chain["protocol"] or "TCP",
