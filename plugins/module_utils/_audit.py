@@ -19,12 +19,14 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._audit_doors impor
 from ansible_collections.servicemesh.tcp.plugins.module_utils._audit_findings import all_findings
 from ansible_collections.servicemesh.tcp.plugins.module_utils._audit_mesh import Mesh
 from ansible_collections.servicemesh.tcp.plugins.module_utils._audit_rows import counts
+from ansible_collections.servicemesh.tcp.plugins.module_utils._garbage import uncollected
 
 # Raised when a key of the document changes its meaning; docs/schemas/audit.json describes it.
 VERSION = 1
 SEVERITIES = ("error", "warning", "note")
 
 
+@uncollected()
 def audit(
     read: Mapping[str, Any],
     now: datetime,

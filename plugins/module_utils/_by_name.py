@@ -18,7 +18,7 @@ KIND_OF_SERVER: Mapping[str, str] = {"TLS": "tls", "HTTP": "http"}
 
 def kind_of(item: Mapping[str, Any]) -> str:
     """Return by which kind of names something shares its port, '' where it has the port alone."""
-    return next((kind for kind in KINDS if item.get(kind)), "")
+    return "tls" if item.get("tls") else "http" if item.get("http") else ""
 
 
 def shared_port_name(kind: str, port: int) -> str:

@@ -260,6 +260,8 @@ def check_doors(
     view: View,
 ) -> list[dict[str, str]]:
     """Hold doors against the cluster; C(published) are the run's ports on C(gateways)."""
+    if not ports:
+        return []
     findings = []
     records = {port["name"]: port for port in ports}
     hosts: dict[str, str] = {}

@@ -29,6 +29,7 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._fix_protocol impo
     observed_fixes,
     wanted_fixes,
 )
+from ansible_collections.servicemesh.tcp.plugins.module_utils._garbage import uncollected
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import (
     GATEWAY_LABEL,
     is_of_set,
@@ -68,6 +69,7 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._workload import (
 Place = tuple[str, str]
 
 
+@uncollected()
 def exposure_plan(
     port_map: Mapping[str, Any],
     state: Mapping[str, Any] | View,

@@ -31,6 +31,7 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._doors import is_d
 from ansible_collections.servicemesh.tcp.plugins.module_utils._findings import finding
 from ansible_collections.servicemesh.tcp.plugins.module_utils._fix_protocol import check_fixes
 from ansible_collections.servicemesh.tcp.plugins.module_utils._fronts import place_ports
+from ansible_collections.servicemesh.tcp.plugins.module_utils._garbage import uncollected
 from ansible_collections.servicemesh.tcp.plugins.module_utils._gateways import as_stored, read_gateways
 from ansible_collections.servicemesh.tcp.plugins.module_utils._http_share import check_routes
 from ansible_collections.servicemesh.tcp.plugins.module_utils._istio_holders import (
@@ -56,6 +57,7 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._view import View,
 DESCRIBED = ("name", "namespace", "service", "owner", "adopt", "selector", "control_plane")
 
 
+@uncollected()
 def port_map(
     raw_ports: Iterable[Any],
     raw_gateways: Iterable[Any],
