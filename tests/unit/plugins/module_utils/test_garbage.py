@@ -10,13 +10,17 @@ import pytest
 from ansible_collections.servicemesh.tcp.plugins.module_utils._garbage import uncollected
 
 
+@uncollected()
+def fail():
+    raise ValueError(gc.isenabled())
+
+
 @pytest.mark.parametrize("before", [True, False])
 def test_it_is_as_it_was_afterwards(before):
     (gc.enable if before else gc.disable)()
     try:
-        with pytest.raises(ValueError), uncollected():
-            assert not gc.isenabled()
-            raise ValueError
+        with pytest.raises(ValueError, match="False"):
+            fail()
         assert gc.isenabled() is before
     finally:
         gc.enable()
