@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ansible_collections.servicemesh.tcp.plugins.module_utils._by_name import kind_of
-from ansible_collections.servicemesh.tcp.plugins.module_utils._door_plan import door_listeners
+from ansible_collections.servicemesh.tcp.plugins.module_utils._door_plan import all_listeners
 from ansible_collections.servicemesh.tcp.plugins.module_utils._doors import is_door
 from ansible_collections.servicemesh.tcp.plugins.module_utils._exposure import listener_of, route_of
 from ansible_collections.servicemesh.tcp.plugins.module_utils._findings import errors, finding
@@ -38,8 +38,7 @@ def differences(
             _differs(set_name, f"its records are refused as the cluster is now ({codes}), so they were not compared")
         ]
     wanted = {_key(item): item for item in mapped["ports"]}
-    view = View(state)
-    there = {_key(item): item for item in [*view.listeners(set_name), *door_listeners(view, set_name)]}
+    there = {_key(item): item for item in all_listeners(View(state), set_name)}
     found = []
     for what, keys in (
         ("declared, but not published", wanted.keys() - there.keys()),

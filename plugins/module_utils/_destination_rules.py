@@ -19,13 +19,12 @@ from typing import Any, NamedTuple
 
 from ansible_collections.servicemesh.tcp.plugins.module_utils._istio_names import age_key, full_host
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import (
-    GATEWAY_LABEL,
-    SET_LABEL,
     is_ours,
     set_labels,
     set_object_name,
     short_hash,
 )
+from ansible_collections.servicemesh.tcp.plugins.module_utils._of_sets import OfSets
 from ansible_collections.servicemesh.tcp.plugins.module_utils._workload import new_object
 
 Rule = Mapping[str, Any]
@@ -47,23 +46,21 @@ class Theirs(NamedTuple):
         return all(self.subsets.get(name, {}).get("labels") == labels for name, labels in subsets.items())
 
 
-class Rules:
-    """All DestinationRules of the cluster, found by host. C(known) is false where they may not be read."""
+class Rules(OfSets):
+    """All DestinationRules of the cluster, found by host, oldest first."""
 
     def __init__(self, items: Iterable[Rule] | None, roots: Iterable[str]) -> None:
         """Take projected rules, and the root namespaces of the meshes."""
-        self.known = items is not None
+        by_age = None if items is None else sorted(items, key=age_key)
+        super().__init__(by_age)
         self._roots = list(roots)
         self._exact: dict[str, list[Rule]] = defaultdict(list)
         self._wild: list[Rule] = []
-        self._of_sets: dict[str, dict[tuple[str, str], list[Rule]]] = defaultdict(lambda: defaultdict(list))
-        for item in sorted(items or (), key=age_key):
-            host, labels = item["host"], item["labels"]
+        for item in by_age or ():
+            host = item["host"]
             # A short name is one of the rule's own namespace, in whatever domain.
             short = full_host(host, item["namespace"], "") if "." not in host else host
             (self._wild if host.startswith("*") else self._exact[short]).append(item)
-            if is_ours(labels):
-                self._of_sets[labels.get(SET_LABEL, "")][item["namespace"], labels.get(GATEWAY_LABEL, "")].append(item)
 
     def about(self, host: str) -> list[Rule]:
         """Return the rules about a host, oldest first."""
@@ -71,14 +68,6 @@ class Rules:
         short = f"{name}.svc."
         wild = [item for item in self._wild if host.endswith(item["host"][1:])]
         return sorted([*self._exact.get(host, ()), *self._exact.get(short, ()), *wild], key=age_key)
-
-    def of_set(self, place: tuple[str, str], set_name: str) -> list[Rule]:
-        """Return a set's own rules for the gateway at a place (namespace, name)."""
-        return self._of_sets.get(set_name, {}).get(place, [])
-
-    def places(self, set_name: str) -> set[tuple[str, str]]:
-        """Return the gateways, by namespace and name, for which a set has rules."""
-        return set(self._of_sets.get(set_name, ()))
 
     def beside(self, host: str, namespace: str, place: tuple[str, str], set_name: str) -> list[Rule]:
         """Return the rules of this collection for a host in a gateway's namespace, but for the set's own there."""

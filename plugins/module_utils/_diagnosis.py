@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Collection, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +28,7 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._kinds import coll
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import pods_behind, set_object_name
 from ansible_collections.servicemesh.tcp.plugins.module_utils._probe import Prober, sockets_allowed
 from ansible_collections.servicemesh.tcp.plugins.module_utils._probe_target import is_address, parse_target
+from ansible_collections.servicemesh.tcp.plugins.module_utils._probing import way_in
 from ansible_collections.servicemesh.tcp.plugins.module_utils._read import read
 from ansible_collections.servicemesh.tcp.plugins.module_utils._view import View
 from ansible_collections.servicemesh.tcp.plugins.module_utils._workload import HEALTH_PORT
@@ -98,7 +98,7 @@ def diagnose(
     pods = reading.lists("Pod", spaces | behind)
     # What leads past the gateways meets no Envoy that a trial could be watched by.
     watched = [index for index, port in enumerate(ports) if not is_door(port)]
-    with _way_in(api, reader, ports, view, planned) as relay:
+    with way_in(api, reader, _gateway_to_come_from(ports, view), planned) as relay:
         trial = _Trial(
             reader, [ports[index] for index in watched], [endpoints[index] for index in watched], pods, view, relay
         )
@@ -131,16 +131,13 @@ def diagnose(
     return [_hops_door.first_broken_hop(case) if is_door(case.port) else first_broken_hop(case) for case in cases]
 
 
-def _way_in(api: Api, reader: Any, ports: Sequence[Port], view: View, planned: bool) -> AbstractContextManager[Any]:
-    """Return what connects from inside the cluster while it is entered, V(None) where no port wants that."""
+def _gateway_to_come_from(ports: Sequence[Port], view: View) -> Gateway | None:
+    """Return the gateway beside which to connect from inside the cluster, V(None) where no port wants that."""
     port = next((item for item in ports if item["probe"].get("from") == "cluster"), None)
     if port is None:
-        return nullcontext()
-    # Here, because its libraries take half a second to load.
-    from ansible_collections.servicemesh.tcp.plugins.module_utils._relay import relay_beside
-
+        return None
     labels = pods_behind(view.services.get((port["namespace"], port["service"])), port["gateway"], port["namespace"])
-    return relay_beside(api, reader, Gateway(port["gateway"], port["namespace"], labels), planned)
+    return Gateway(port["gateway"], port["namespace"], labels)
 
 
 def _is_of(result: Mapping[str, Any], port: Port, endpoint: Mapping[str, Any]) -> bool:

@@ -27,6 +27,7 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._doors import (
     SERVICE_TYPES,
     is_door,
 )
+from ansible_collections.servicemesh.tcp.plugins.module_utils._exposure import service_port
 from ansible_collections.servicemesh.tcp.plugins.module_utils._external_ips import against
 from ansible_collections.servicemesh.tcp.plugins.module_utils._findings import finding
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import (
@@ -140,17 +141,7 @@ def door_service(ports: Sequence[Mapping[str, Any]], source: str) -> dict[str, A
     spec: dict[str, Any] = {
         "type": SERVICE_TYPES[first["door"]],
         "selector": first["selector"],
-        "ports": [
-            {
-                # It begins with tcp, so that the sidecar of a pod does not wait for HTTP on it.
-                "name": port["port_name"],
-                "port": port["port"],
-                "targetPort": port["target_port"],
-                "protocol": "TCP",
-                **({"nodePort": port["node_port"]} if port["node_port"] else {}),
-            }
-            for port in ports
-        ],
+        "ports": [service_port(port) for port in ports],
     }
     spec |= service_fields(wanted)
     service = new_object("Service", first["service"], first["namespace"], _labels(first), spec=spec)
@@ -194,6 +185,11 @@ def door_listeners(view: View, set_name: str) -> list[dict[str, Any]]:
             )
     found += [_route_listener(item, view) for item in routes_of_set(view, set_name)]
     return sorted(found, key=lambda item: (item["namespace"], item["service"], item["port"]))
+
+
+def all_listeners(view: View, set_name: str) -> list[dict[str, Any]]:
+    """Return all that a set has on the cluster: what it has on gateways, and its doors past them."""
+    return [*view.listeners(set_name), *door_listeners(view, set_name)]
 
 
 def _route_listener(item: Mapping[str, Any], view: View) -> dict[str, Any]:

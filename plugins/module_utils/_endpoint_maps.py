@@ -14,7 +14,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from ansible_collections.servicemesh.tcp.plugins.module_utils._door_plan import door_listeners, services_of_set
+from ansible_collections.servicemesh.tcp.plugins.module_utils._door_plan import all_listeners, services_of_set
 from ansible_collections.servicemesh.tcp.plugins.module_utils._doors import is_door
 from ansible_collections.servicemesh.tcp.plugins.module_utils._endpoints import endpoints
 from ansible_collections.servicemesh.tcp.plugins.module_utils._http import routes_text
@@ -99,9 +99,12 @@ def _endpoint_map(key: Key, record: Mapping[str, Any], entries: Sequence[Mapping
     lines = [f"record {record['name']} of set {record['set']}"]
     for entry in entries:
         where = ", ".join(entry["addresses"]) or "(no address yet)"
-        sni = f" (TLS server name {entry['sni']})" if entry["sni"] else ""
-        sni = f" ({routes_text(entry['http'])})" if entry.get("http") else sni
-        lines.append(f"{where} port {entry['port']}{sni} leads to port {entry['backend']['port']} of Service {service}")
+        names = f" (TLS server name {entry['sni']})" if entry["sni"] else ""
+        if entry.get("http"):
+            names = f" ({routes_text(entry['http'])})"
+        lines.append(
+            f"{where} port {entry['port']}{names} leads to port {entry['backend']['port']} of Service {service}"
+        )
         lines += [f"  {line}" for line in entry["client"]]
     data = {
         "endpoints.json": json.dumps(document, indent=2, sort_keys=True) + "\n",
@@ -138,7 +141,7 @@ def map_steps(maps: Mapping[Key, Mapping[str, Any]], set_name: str) -> list[Step
 def _stale(plan: Mapping[str, Any], wanted: Mapping[str, Any], view: View, stays: set[Key]) -> list[Key]:
     """Return which ConfigMaps of a set that has some are no longer wanted."""
     had = set()
-    for item in [*view.listeners(wanted["set"]), *door_listeners(view, wanted["set"])]:
+    for item in all_listeners(view, wanted["set"]):
         backend = backend_of(item, view)
         if backend and backend["namespace"] and item["hash"]:
             had.add((backend["namespace"], backend["service"], item["hash"]))

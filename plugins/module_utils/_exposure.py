@@ -59,6 +59,12 @@ def _external_of(backend: Mapping[str, Any]) -> dict[str, Any]:
     return {"external": backend["external"]} if backend.get("external") else {}
 
 
+def destinations_of(listener: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    """Return where a listener leads, C(host), C(port) and C(external) each, whether to one place or several."""
+    plain = {"host": listener["host"], "port": listener["backend_port"], "external": listener.get("external")}
+    return listener.get("destinations") or [plain]
+
+
 def route_of(listener: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return the route of a listener; a single destination gets all, so that it has no weight."""
     given = listener.get("destinations")
@@ -82,11 +88,11 @@ def service_share(name: str, namespace: str, listeners: Listeners, uid: str | No
     if uid:
         share["metadata"]["uid"] = uid
     if listeners:
-        share["spec"] = {"ports": [_service_port(item) for item in listeners]}
+        share["spec"] = {"ports": [service_port(item) for item in listeners]}
     return share
 
 
-def _service_port(listener: Mapping[str, Any]) -> dict[str, Any]:
+def service_port(listener: Mapping[str, Any]) -> dict[str, Any]:
     """Return one port; its name begins with tcp, so that the mesh does not sniff (istio.io "Protocol Selection")."""
     port = {
         "name": listener["port_name"],

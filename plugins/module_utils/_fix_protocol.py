@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.servicemesh.tcp.plugins.module_utils._backends import backends_of
+from ansible_collections.servicemesh.tcp.plugins.module_utils._exposure import destinations_of
 from ansible_collections.servicemesh.tcp.plugins.module_utils._findings import finding
 from ansible_collections.servicemesh.tcp.plugins.module_utils._istio_ports import HTTP, protocol_of
 from ansible_collections.servicemesh.tcp.plugins.module_utils._steps import Step, share_step, with_uid
@@ -60,8 +61,7 @@ def kept_fixes(listeners: Iterable[Mapping[str, Any]], observed: Fixes) -> Fixes
     """Return what of a set's fixes its listeners still lead to: those that a run keeps and does not declare."""
     found: Fixes = {}
     for listener in listeners:
-        plain = {"host": listener["host"], "port": listener["backend_port"]}
-        for one in listener.get("destinations") or [plain]:
+        for one in destinations_of(listener):
             service, _dot, rest = one["host"].partition(".")
             place = (rest.partition(".")[0], service)
             if one["port"] in observed.get(place, ()):

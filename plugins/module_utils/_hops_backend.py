@@ -123,18 +123,25 @@ def mutual_tls(case: Case) -> Verdict:
 
 def _modes(case: Case) -> tuple[Setting, Setting]:
     """Return what the gateway is told to speak, and what the backend's first pod takes."""
-    backend, root = case.port["backend"], case.plane["namespace"]
-    places = [case.port["namespace"], backend["namespace"], root]
+    backend = case.port["backend"]
+    places = [case.port["namespace"], backend["namespace"], case.plane["namespace"]]
     rules = [item for place in set(places) for item in case.facts.rules.get(place) or []]
+    return spoken_mode(rules, places, backend["host"], backend["port"]), mode_of_pods(case)
+
+
+def mode_of_pods(case: Case) -> Setting:
+    """Return what the sidecar of the backend's first pod takes."""
+    backend, root = case.port["backend"], case.plane["namespace"]
     peers = [
         item for place in dict.fromkeys((backend["namespace"], root)) for item in case.facts.peers.get(place) or []
     ]
     labels = (case.backend_pods[0]["metadata"].get("labels") or {}) if case.backend_pods else {}
-    port = case.endpoints[0][1] if case.endpoints else backend["port"]
-    return (
-        spoken_mode(rules, places, backend["host"], backend["port"]),
-        wanted_mode(peers, root, backend["namespace"], labels, port),
-    )
+    return wanted_mode(peers, root, backend["namespace"], labels, port_of_pods(case))
+
+
+def port_of_pods(case: Case) -> int:
+    """Return the port on which the backend's pods listen, as far as any of them is known."""
+    return case.endpoints[0][1] if case.endpoints else case.port["backend"]["port"]
 
 
 def sniffing(case: Case) -> Verdict:

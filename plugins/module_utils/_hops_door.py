@@ -10,7 +10,6 @@ from __future__ import annotations
 from ansible_collections.servicemesh.tcp.plugins.module_utils import _hops_backend
 from ansible_collections.servicemesh.tcp.plugins.module_utils._endpoints import STATES
 from ansible_collections.servicemesh.tcp.plugins.module_utils._hops_case import Case
-from ansible_collections.servicemesh.tcp.plugins.module_utils._mtls import wanted_mode
 from ansible_collections.servicemesh.tcp.plugins.module_utils._texts import some
 
 
@@ -23,15 +22,11 @@ def _mutual_tls(case: Case) -> dict[str, str] | None:
     """A sidecar that takes mutual TLS only, which nobody speaks who comes past the mesh."""
     if not case.has_sidecar:
         return None
-    backend, root = case.port["backend"], case.plane["namespace"]
-    places = dict.fromkeys((backend["namespace"], root))
-    peers = [item for place in places for item in case.facts.peers.get(place) or []]
-    labels = case.backend_pods[0]["metadata"].get("labels") or {}
-    port = case.endpoints[0][1] if case.endpoints else backend["port"]
-    wanted = wanted_mode(peers, root, backend["namespace"], labels, port)
+    wanted = _hops_backend.mode_of_pods(case)
     if wanted.mode != "STRICT":
         return None
-    return case.found("DOOR_MTLS", door=case.port["door"], said_by=wanted.said_by, backend_port=port)
+    values = {"said_by": wanted.said_by, "backend_port": _hops_backend.port_of_pods(case)}
+    return case.found("DOOR_MTLS", door=case.port["door"], **values)
 
 
 def _between(case: Case) -> dict[str, str]:

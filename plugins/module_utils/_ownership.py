@@ -204,7 +204,7 @@ def check_definer(gateway: Gateway, view: View, set_name: str) -> Findings:
     if holder in (None, set_name):
         return []
     differs = differing(gateway, _stored(gateway, view))
-    values = {"holder": holder, "set": set_name, "differs": ", ".join(differs) or "nothing"}
+    values = {"holder": holder, "set": set_name, "differs": ", ".join(differs)}
     return [finding("GATEWAY_DEFINED_ELSEWHERE", f"gateway {gateway['name']!r}", **values)]
 
 

@@ -20,7 +20,7 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._backend_checks im
 from ansible_collections.servicemesh.tcp.plugins.module_utils._by_name import kind_of
 from ansible_collections.servicemesh.tcp.plugins.module_utils._capacity import check_capacity
 from ansible_collections.servicemesh.tcp.plugins.module_utils._destination_rules import rule_objects, with_former
-from ansible_collections.servicemesh.tcp.plugins.module_utils._door_plan import door_listeners, door_steps
+from ansible_collections.servicemesh.tcp.plugins.module_utils._door_plan import all_listeners, door_steps
 from ansible_collections.servicemesh.tcp.plugins.module_utils._doors import is_door
 from ansible_collections.servicemesh.tcp.plugins.module_utils._findings import errors, finding
 from ansible_collections.servicemesh.tcp.plugins.module_utils._fix_protocol import (
@@ -87,16 +87,15 @@ def exposure_plan(
     if errors(mapped):
         return {"ports": ports, **_result([], list(mapped), [], [])}
     view = view_of(state)
-    observed = _all_listeners(view, set_name)
+    observed = all_listeners(view, set_name)
     wanted = [_exposure.listener_of(port) for port in ports]
     withdrawn = withdrawn_listeners(wanted, observed, former_hashes(ports, set_name))
     findings = _check_shrinking(wanted, observed, withdrawn, set_name, allow_withdraw, source, view) if prune else []
     findings += check_rules_seen(observed, view, set_name)
     findings += check_entries_seen([*wanted, *observed], view, set_name)
     kept = [] if prune else _kept(withdrawn, wanted)
-    if not prune:
-        wanted += kept
-        findings += _say_kept(kept, set_name)
+    wanted += kept
+    findings += _say_kept(kept, set_name)
     gateways = port_map.get("gateways", [])
     adoption = adoption_steps(ports, view.gateways, view.virtual_services.values())
     on_gateways, past = _parted(wanted)
@@ -133,7 +132,7 @@ def withdrawal_plan(
 ) -> dict[str, Any]:
     """Plan the withdrawal of a set, or of the named records of it; everything else of the set stays as it is."""
     view = view_of(state)
-    observed = _all_listeners(view, set_name)
+    observed = all_listeners(view, set_name)
     hashes = {short_hash(set_name, name): name for name in names}
     findings = [
         finding("WITHDRAW_UNKNOWN", f"set {set_name!r}", name=name)
@@ -150,11 +149,6 @@ def withdrawal_plan(
     steps = [*mending, *_set_steps(on_gateways, _parted(observed)[0], view, set_name, view.source_of(set_name))]
     steps += [*door_steps([], past, view, set_name, "")[1], *giving_back]
     return _result(steps, findings, gone, closed_ports(observed, kept, view, set_name, hashes))
-
-
-def _all_listeners(view: View, set_name: str) -> list[dict[str, Any]]:
-    """Return all that a set has on the cluster: what it has on gateways, and its doors past them."""
-    return [*view.listeners(set_name), *door_listeners(view, set_name)]
 
 
 def _parted(items: Iterable[Mapping[str, Any]]) -> tuple[list[Mapping[str, Any]], list[Mapping[str, Any]]]:

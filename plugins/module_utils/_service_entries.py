@@ -13,19 +13,18 @@ This module_util is **PRIVATE** and should only be used by this collection. Brea
 from __future__ import annotations
 
 import ipaddress
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from ansible_collections.servicemesh.tcp.plugins.module_utils._exposure import destinations_of
 from ansible_collections.servicemesh.tcp.plugins.module_utils._istio_names import is_address
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import (
-    GATEWAY_LABEL,
-    SET_LABEL,
     is_ours,
     set_labels,
     set_object_name,
     short_hash,
 )
+from ansible_collections.servicemesh.tcp.plugins.module_utils._of_sets import OfSets
 from ansible_collections.servicemesh.tcp.plugins.module_utils._workload import new_object
 
 # The end of the hosts of ours; no resolver is ever asked for them.
@@ -52,27 +51,14 @@ def is_external(host: str) -> bool:
     return host.endswith(DOMAIN)
 
 
-class Entries:
-    """This collection's ServiceEntries. C(known) is false where they may not be read."""
+class Entries(OfSets):
+    """This collection's ServiceEntries, found by host."""
 
     def __init__(self, items: Iterable[Entry] | None) -> None:
         """Take projected entries."""
-        self.known = items is not None
-        self._by_host: dict[str, Entry] = {}
-        self._of_sets: dict[str, dict[Place, list[Entry]]] = defaultdict(lambda: defaultdict(list))
-        for item in items or ():
-            labels = item["labels"]
-            if is_ours(labels):
-                self._by_host.update(dict.fromkeys(item["hosts"], item))
-                self._of_sets[labels.get(SET_LABEL, "")][item["namespace"], labels.get(GATEWAY_LABEL, "")].append(item)
-
-    def of_set(self, place: Place, set_name: str) -> list[Entry]:
-        """Return a set's entries for the gateway at a place (namespace, name)."""
-        return self._of_sets.get(set_name, {}).get(place, [])
-
-    def places(self, set_name: str) -> set[Place]:
-        """Return the gateways, by namespace and name, for which a set has entries."""
-        return set(self._of_sets.get(set_name, ()))
+        super().__init__(items)
+        ours = [item for item in items or () if is_ours(item["labels"])]
+        self._by_host = {host: item for item in ours for host in item["hosts"]}
 
     def of_host(self, host: str) -> Entry | None:
         """Return the entry of a route's host, V(None) where there is none."""
@@ -86,8 +72,7 @@ def external_hosts(listeners: Iterable[Mapping[str, Any]]) -> dict[str, dict[str
     """
     found: dict[str, dict[str, Any]] = {}
     for item in listeners:
-        plain = {"host": item["host"], "port": item["backend_port"], "external": item.get("external")}
-        for one in item.get("destinations") or [plain]:
+        for one in destinations_of(item):
             if is_external(one["host"]):
                 host = found.setdefault(one["host"], {"external": None, "ports": set()})
                 host["external"] = host["external"] or one.get("external")

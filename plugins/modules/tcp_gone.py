@@ -118,6 +118,7 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._client import Api
 from ansible_collections.servicemesh.tcp.plugins.module_utils._envoy import Gateway
 from ansible_collections.servicemesh.tcp.plugins.module_utils._failure import explain
 from ansible_collections.servicemesh.tcp.plugins.module_utils._gone import Watch, closed_endpoints
+from ansible_collections.servicemesh.tcp.plugins.module_utils._probing import reader_of
 
 ARGUMENTS: dict[str, Any] = {
     "ports": {"type": "list", "elements": "dict", "required": True},
@@ -133,9 +134,7 @@ def listeners_of(api: Api) -> Any:
     """Return what asks the Envoys; its libraries take half a second to load, so it does that when it is first asked."""
 
     def listeners(gateway: Gateway) -> Any:
-        from ansible_collections.servicemesh.tcp.plugins.module_utils._portforward import EnvoyReader
-
-        return EnvoyReader(api).listeners(gateway)
+        return reader_of(api).listeners(gateway)
 
     return listeners
 

@@ -4,9 +4,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+import pytest
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.servicemesh.tcp.plugins.module_utils import _apply, _publish
 from ansible_collections.servicemesh.tcp.plugins.module_utils._findings import errors
@@ -14,7 +15,7 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._gateway_plan impo
 from ansible_collections.servicemesh.tcp.plugins.module_utils._workload import new_object
 from ansible_collections.servicemesh.tcp.plugins.modules import mesh_state, tcp_apply, tcp_publish
 from ansible_collections.servicemesh.tcp.tests.unit.plugins.builders import EDGE
-from ansible_collections.servicemesh.tcp.tests.unit.plugins.fake_api import FakeApi
+from ansible_collections.servicemesh.tcp.tests.unit.plugins.fake_api import FakeApi, Killed
 
 Changes = list[str]
 DOOR = {"name": "door", "namespace": "gateways", "service": {"type": "ClusterIP"}}
@@ -90,6 +91,20 @@ def publish(
 def withdraw(api: FakeApi, set_name: str = "default", names: Sequence[str] = ()) -> Changes:
     """Run the role expose with state absent."""
     return run_publish(api, state="absent", set=set_name, withdraw=list(names))
+
+
+def killed_at_each_write(
+    start: FakeApi, then: Callable[[FakeApi], object], whole: FakeApi
+) -> Iterator[tuple[int, FakeApi]]:
+    """Stop a run after none of its writes, after one, and so on; C(whole) is where the run came to its end."""
+    writes = sum(method in ("PATCH", "POST", "PUT", "DELETE") for method, _path in whole.log)
+    for done in range(writes):
+        api = start.copy()
+        api.writes_left = done
+        with pytest.raises(Killed):
+            then(api)
+        api.writes_left = None
+        yield done, api
 
 
 def as_options(steps: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

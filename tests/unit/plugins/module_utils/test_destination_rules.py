@@ -19,8 +19,13 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._portmap import po
 from ansible_collections.servicemesh.tcp.plugins.module_utils._workload import new_object
 from ansible_collections.servicemesh.tcp.plugins.modules import mesh_state
 from ansible_collections.servicemesh.tcp.tests.unit.plugins.builders import EDGE_REFERENCE, messages
-from ansible_collections.servicemesh.tcp.tests.unit.plugins.fake_api import FakeApi, Killed
-from ansible_collections.servicemesh.tcp.tests.unit.plugins.whole_runs import mesh_cluster, publish, withdraw
+from ansible_collections.servicemesh.tcp.tests.unit.plugins.fake_api import FakeApi
+from ansible_collections.servicemesh.tcp.tests.unit.plugins.whole_runs import (
+    killed_at_each_write,
+    mesh_cluster,
+    publish,
+    withdraw,
+)
 
 HOST = "db.apps.svc.cluster.local"
 NAME = rule_name("edge", "default", HOST)
@@ -98,17 +103,11 @@ def test_killed_after_every_write_in_turn():
     for then in (lambda api: publish(api, [record(v1=1)]), withdraw):
         whole = start.copy()
         then(whole)
-        writes = sum(method in ("PATCH", "POST", "PUT", "DELETE") for method, _path in whole.log)
-        for done in range(writes):
-            api = start.copy()
-            api.writes_left = done
-            with pytest.raises(Killed):
-                then(api)
+        for done, api in killed_at_each_write(start, then, whole):
             # Wherever it stopped, no rule of ours leads to a subset that is not there.
             if any("/virtualservices/" in path for path in api.objects):
                 named = {subset for route in routes(api).values() for subset, _weight in route}
                 assert named <= {subset["name"] for subset in written(api)["subsets"]}, done
-            api.writes_left = None
             then(api)
             assert api.snapshot() == whole.snapshot(), done
 

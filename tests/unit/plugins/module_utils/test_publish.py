@@ -12,10 +12,11 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._findings import S
 from ansible_collections.servicemesh.tcp.plugins.module_utils._names import port_name, set_object_name
 from ansible_collections.servicemesh.tcp.plugins.module_utils._workload import new_object
 from ansible_collections.servicemesh.tcp.tests.unit.plugins.builders import record
-from ansible_collections.servicemesh.tcp.tests.unit.plugins.fake_api import FakeApi, Killed
+from ansible_collections.servicemesh.tcp.tests.unit.plugins.fake_api import FakeApi
 from ansible_collections.servicemesh.tcp.tests.unit.plugins.whole_runs import (
     EDGE,
     Clock,
+    killed_at_each_write,
     mesh_cluster,
     publish,
     run_publish,
@@ -75,17 +76,10 @@ def test_killed_after_every_write_in_turn():
     expected = others(start)
     whole = start.copy()
     run(whole)
-    # Among the writes are the Lease's own.
-    writes = sum(method in ("PATCH", "POST", "PUT", "DELETE") for method, _path in whole.log)
-    for done in range(writes):
-        api = start.copy()
-        api.writes_left = done
-        # A killed process does not give its Lease back either.
-        with pytest.raises(Killed):
-            run(api)
+    # Among the writes are the Lease's own. A killed process does not give its Lease back either.
+    for done, api in killed_at_each_write(start, run, whole):
         assert others(api) == expected, done
         assert kept_is_whole(api), done
-        api.writes_left = None
         clock = Clock()
         run(api, clock)
         assert clock.seconds <= DURATION, done

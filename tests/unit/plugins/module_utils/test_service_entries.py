@@ -20,8 +20,13 @@ from ansible_collections.servicemesh.tcp.plugins.module_utils._view import View
 from ansible_collections.servicemesh.tcp.plugins.module_utils._workload import new_object
 from ansible_collections.servicemesh.tcp.plugins.modules import mesh_state
 from ansible_collections.servicemesh.tcp.tests.unit.plugins.builders import EDGE, EDGE_REFERENCE, messages
-from ansible_collections.servicemesh.tcp.tests.unit.plugins.fake_api import FakeApi, Killed
-from ansible_collections.servicemesh.tcp.tests.unit.plugins.whole_runs import mesh_cluster, publish, withdraw
+from ansible_collections.servicemesh.tcp.tests.unit.plugins.fake_api import FakeApi
+from ansible_collections.servicemesh.tcp.tests.unit.plugins.whole_runs import (
+    killed_at_each_write,
+    mesh_cluster,
+    publish,
+    withdraw,
+)
 
 DB, OLD, NEW = "db.example.com", "192.0.2.10", "192.0.2.11"
 NO_ENDPOINTS: Endpoints = {}
@@ -88,16 +93,10 @@ def test_killed_after_every_write_in_turn():
     for then in (lambda api: publish(api, moved), withdraw):
         whole = start.copy()
         then(whole)
-        writes = sum(method in ("PATCH", "POST", "PUT", "DELETE") for method, _path in whole.log)
-        for done in range(writes):
-            api = start.copy()
-            api.writes_left = done
-            with pytest.raises(Killed):
-                then(api)
+        for done, api in killed_at_each_write(start, then, whole):
             # Wherever it stopped, no rule leads to what is not known, as long as there is a server that asks for it.
             if any("/gateways/edge-" in path for path in api.objects):
                 assert routes(api) <= known(api), done
-            api.writes_left = None
             then(api)
             assert api.snapshot() == whole.snapshot(), done
     assert entries(whole) == {}
